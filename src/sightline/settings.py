@@ -1,0 +1,78 @@
+"""The process's settings, read from the environment in this one place; nothing is read at import.
+
+Doors call `settings()`; functions below take what they need as arguments or ask here, never `os.environ`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from sightline.errors import UsageError
+
+# name -> what it does; docs/settings.md is checked against this table
+VARIABLES = {
+    "SIGHTLINE_HOME": "folder for state: cache, models made without --out, API keys (default ~/.local/share/sightline)",
+    "SIGHTLINE_CACHE": "folder for what can be computed again (default SIGHTLINE_HOME/cache)",
+    "SIGHTLINE_WEIGHTS": "folder of pretrained weights as safetensors files, tried before the hub",
+    "SIGHTLINE_OFFLINE": "1: never ask the model hub for weights",
+    "SIGHTLINE_MAX_MEGAPIXELS": "largest picture that is decoded, in megapixels (default 50)",
+    "SIGHTLINE_THREADS": "worker threads (default: the cores this process may use)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    home: Path
+    cache: Path
+    weights: Path | None
+    offline: bool
+    max_megapixels: float
+    threads: int
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process; raises UsageError for an unknown or impossible variable."""
+    return read_settings(os.environ)
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    given = {name: value for name, value in environ.items() if name.startswith("SIGHTLINE_") and value}
+    for name in given:
+        if name not in VARIABLES and name != "SIGHTLINE_SHARED":  # SHARED belongs to the tests
+            import difflib
+
+            near = difflib.get_close_matches(name, VARIABLES, 1)
+            raise UsageError(f"unknown environment variable {name}", hint=f"did you mean {near[0]}?" if near else "")
+    home = Path(given.get("SIGHTLINE_HOME") or Path.home() / ".local/share/sightline").expanduser()
+    weights = given.get("SIGHTLINE_WEIGHTS")
+    if weights and not Path(weights).expanduser().is_dir():
+        raise UsageError(f"SIGHTLINE_WEIGHTS names no folder: {weights}", hint="create it, or unset the variable")
+    return Settings(
+        home=home,
+        cache=Path(given.get("SIGHTLINE_CACHE") or home / "cache").expanduser(),
+        weights=Path(weights).expanduser() if weights else None,
+        offline=_switch("SIGHTLINE_OFFLINE", given.get("SIGHTLINE_OFFLINE", "0")),
+        max_megapixels=_positive("SIGHTLINE_MAX_MEGAPIXELS", given.get("SIGHTLINE_MAX_MEGAPIXELS", "50")),
+        threads=int(_positive("SIGHTLINE_THREADS", given.get("SIGHTLINE_THREADS") or str(len(os.sched_getaffinity(0))))),
+    )
+
+
+def _switch(name: str, value: str) -> bool:
+    if value.lower() not in {"0", "1", "true", "false", "yes", "no"}:
+        raise UsageError(f"{name} must be 0 or 1, got {value!r}")
+    return value.lower() in {"1", "true", "yes"}
+
+
+def _positive(name: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not number > 0:
+        raise UsageError(f"{name} must be a number above 0, got {value!r}")
+    return number

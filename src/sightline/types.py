@@ -1,0 +1,182 @@
+"""The records that travel between the floors: frozen, validated, JSON in and out. Arrays stay out of records.
+
+Boxes are absolute pixels (x0, y0, x1, y1) of the upright picture. Times are ISO 8601 in UTC. Hashes are lower-case hex SHA-256.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Task = Literal["binary", "multiclass", "multilabel"]  # yes/no, one of many, several labels
+Split = Literal["train", "val", "test"]
+Way = Literal["probe", "fine-tune", "scratch"]
+Size = Literal["tiny", "small", "medium", "large"]
+Flag = Literal["unsure", "unknown"]
+Box = tuple[float, float, float, float]
+
+BUNDLE_FORMAT = 1
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Annotation(Record):
+    """What somebody or something says about a picture; a person's label and a model's answer differ only in origin and score."""
+
+    label: str
+    score: float | None = Field(default=None, description="probability in 0..1; None for a person's label")
+    box: Box | None = None
+    polygon: tuple[tuple[float, float], ...] | None = None
+    keypoints: tuple[tuple[float, float], ...] | None = None
+    text: str | None = None
+    origin: str = Field(default="", description="human:ana, model:ID, import:folders")
+
+
+class Item(Record):
+    """One picture of a dataset and the truth about it."""
+
+    uri: str = Field(description="absolute path of the file")
+    name: str = Field(description="the name people know it by: path inside its folder or archive")
+    truth: tuple[Annotation, ...] = ()
+    split: Split | None = Field(default=None, description="given by the data; None: decided by `split`")
+    group: str | None = Field(default=None, description="leak key: pictures of one group stay on one side of a split")
+    sha256: str = ""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(annotation.label for annotation in self.truth)
+
+
+class Dataset(Record):
+    """An immutable list of pictures with their labels; `hash` names its content."""
+
+    name: str
+    task: Task
+    classes: tuple[str, ...]
+    items: tuple[Item, ...]
+    positive: str | None = Field(default=None, description="the 'yes' class of a binary task, when the names tell")
+    hash: str = ""
+    source: str = ""
+    kind: str = Field(default="folders", description="how it was read: folders, table, pictures")
+    failures: tuple[Failure, ...] = Field(default=(), description="rows or files that were left out, each with its reason")
+
+    def part(self, split: Split) -> tuple[Item, ...]:
+        return tuple(item for item in self.items if item.split == split)
+
+
+class InputSpec(Record):
+    """How a picture is prepared for a model: part of the model, used by training, predict, serve and export alike."""
+
+    size: int = Field(gt=0, description="pixels a side; the model sees size x size RGB uint8")
+    fit: Literal["crop", "squash", "pad"] = Field(
+        default="crop", description="centre crop, both sides stretched, or the whole picture on a grey ground"
+    )
+    crop: float = Field(default=0.875, gt=0, le=1, description="for fit=crop: the part of the short side that is kept")
+    interpolation: Literal["bilinear", "bicubic", "box"] = "bilinear"
+    mean: tuple[float, float, float] = Field(default=(0.485, 0.456, 0.406), description="folded into the graph, 0..1 scale")
+    std: tuple[float, float, float] = Field(default=(0.229, 0.224, 0.225), description="folded into the graph, 0..1 scale")
+
+
+class Score(Record):
+    """A measured number with its bootstrap 95 % interval over `n` pictures."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class Unknown(Record):
+    """When a picture is flagged as unlike the training set."""
+
+    threshold: float = Field(description="novelty above this is flagged")
+    false_alarm_rate: float = Field(description="measured share of known, unseen pictures that are flagged by mistake")
+    n: int = Field(description="known pictures the rate was measured on")
+
+
+class Parity(Record):
+    """The certificate that the exported file answers like the trained model, on real validation pictures."""
+
+    pictures: int
+    agreement: float = Field(description="share of pictures with the same top label (multilabel: same decisions)")
+    largest_difference: float = Field(description="largest absolute difference of any probability")
+
+
+class Recipe(Record):
+    """Everything that decided a training, asked for or derived."""
+
+    size: Size
+    way: Way
+    why: str = Field(description="one sentence: why this way and this network")
+    backbone: str
+    weights: str = Field(description="where the starting weights came from: a file's path name, hub:NAME, none")
+    seed: int
+    minutes: float | None = None
+    values: dict[str, Any] = Field(default_factory=dict, description="every derived value: epochs, rates, regularisation, ...")
+
+
+class Card(Record):
+    """A model's passport: `card.json` of its bundle."""
+
+    format: int = BUNDLE_FORMAT
+    id: str = Field(description="first 16 hex digits of the SHA-256 of model.onnx")
+    name: str
+    task: Task
+    classes: tuple[str, ...]
+    positive: str | None = None
+    input: InputSpec
+    thresholds: dict[str, float] = Field(default_factory=dict, description="multilabel: the score from which a label is given")
+    temperature: float = Field(default=1.0, description="already folded into model.onnx")
+    unsure_below: float = Field(default=0.5, description="top score below this is flagged unsure")
+    unknown: Unknown | None = None
+    recipe: Recipe
+    dataset: dict[str, Any] = Field(default_factory=dict, description="name, hash, pictures per split and class")
+    scores: dict[str, Score] = Field(default_factory=dict)
+    baselines: dict[str, Score] = Field(default_factory=dict, description="top-1 of the majority class and of HOG + linear")
+    parity: Parity | None = None
+    limits: tuple[str, ...] = Field(default=(), description="what the model was not tested for, in plain words")
+    licence: str = ""
+    sightline: str = ""
+    created: str = ""
+    files: dict[str, str] = Field(default_factory=dict, description="file name -> SHA-256")
+
+
+class ErrorInfo(Record):
+    code: str
+    message: str
+    hint: str = ""
+
+
+class Failure(Record):
+    """A picture that could not be used, and why; one bad picture never stops the others."""
+
+    picture: str
+    error: ErrorInfo
+
+
+class Prediction(Record):
+    """A model's answer for one picture: an annotation for every class, best first."""
+
+    picture: str
+    labels: tuple[Annotation, ...]
+    flags: tuple[Flag, ...] = ()
+    took_ms: float = 0.0
+    model: str = ""
+    decision: tuple[str, ...] = Field(default=(), description="the labels given: the best one, or all above their threshold")
+
+
+class Finding(Record):
+    """One thing that is wrong with the data."""
+
+    kind: str
+    items: tuple[str, ...]
+    message: str
+    fix: str = ""
+    score: float = 1.0
+    severity: Literal["error", "warning", "info"] = "warning"
+
+
+Dataset.model_rebuild()
