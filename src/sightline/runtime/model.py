@@ -1,0 +1,149 @@
+"""A loaded model: pictures in, answers out. One ONNX Runtime session shared by all threads; no torch, no scikit-learn.
+
+Measured on CPUs: one session with intra_op = 1 called from as many threads as there are cores gives twice one thread's
+throughput, more than intra_op = cores does, and batching gains nothing (docs/log.md).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import BundleError, SightlineError
+from sightline.runtime import pixels, tasks
+from sightline.runtime.bundle import read_bundle
+from sightline.settings import settings
+from sightline.types import Card, ErrorInfo, Failure, Prediction
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+OUTPUTS = ("probabilities", "embedding", "novelty")
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """A batch of answers, before they become records."""
+
+    probabilities: NDArray[np.float32]  # (n, classes)
+    embedding: NDArray[np.float32]  # (n, d)
+    novelty: NDArray[np.float32]  # (n,)
+
+
+class Model:
+    """A recogniser ready to answer; safe to call from many threads."""
+
+    def __init__(self, card: Card, onnx: bytes, threads: int | None = None) -> None:
+        self.card = card
+        self.threads = threads or settings().threads
+        self._session = open_session(onnx, card)
+
+    def answer(self, images: NDArray[np.uint8]) -> Answers:
+        """Scores for prepared pictures, uint8 (n, size, size, 3)."""
+        return Answers(*self._session.run(OUTPUTS, {"image": images}))
+
+    def predict(self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8], name: str = "") -> Prediction:
+        """The answer for one picture: a path, an encoded file's bytes, or upright RGB pixels uint8 (h, w, 3).
+
+        Raises PictureError when it cannot be decoded and NotFoundError when it is not there.
+        """
+        start = time.perf_counter()
+        if isinstance(picture, np.ndarray):
+            image = pixels.fit(picture, self.card.input)
+        elif isinstance(picture, bytes):
+            image = pixels.prepare(picture, self.card.input)
+        else:
+            name = name or os.fspath(picture)
+            image = pixels.prepare(pixels.read_picture(Path(picture)), self.card.input)
+        return self.predict_prepared(image, name, start)
+
+    def predict_prepared(self, image: NDArray[np.uint8], name: str, start: float) -> Prediction:
+        """The answer for one prepared picture (size, size, 3); `start` is `perf_counter` when work on it began."""
+        probabilities, novelty = self._session.run(("probabilities", "novelty"), {"image": image[None]})
+        took_ms = (time.perf_counter() - start) * 1000
+        return tasks.to_prediction(self.card, name, probabilities[0], float(novelty[0]), took_ms)
+
+    def predict_many(self, pictures: Sequence[str | os.PathLike[str]]) -> Iterator[Prediction | Failure]:
+        """Answers in the order of `pictures`, computed on all cores; a bad picture gives a Failure and stops nothing."""
+        yield from in_order(self._predict_or_fail, [os.fspath(picture) for picture in pictures], self.threads)
+
+    def _predict_or_fail(self, path: str) -> Prediction | Failure:
+        try:
+            return self.predict(path)
+        except SightlineError as error:
+            return failure(path, error)
+
+
+def load(model: str | os.PathLike[str], threads: int | None = None) -> Model:
+    """Load a model by path or name; raises ModelNotFoundError, BundleError."""
+    bundle = read_bundle(model)
+    return Model(bundle.card, bundle.onnx, threads)
+
+
+def open_session(onnx: bytes, card: Card | None = None) -> ort.InferenceSession:
+    """An ONNX Runtime session for sharing among threads; checks the graph's classes against the card. Raises BundleError."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.enable_mem_pattern = True
+    try:
+        session = ort.InferenceSession(onnx, options, providers=_providers(ort))
+    except Exception as error:  # onnxruntime raises a dozen types, some of them only RuntimeError
+        raise BundleError(f"model.onnx cannot be loaded: {error}", hint="copy the model again, or train it again") from error
+    if card is not None:
+        _check_graph(session, card)
+    return session
+
+
+def _check_graph(session: Any, card: Card) -> None:
+    names = {output.name for output in session.get_outputs()}
+    missing = [name for name in OUTPUTS if name not in names]
+    if missing or [entry.name for entry in session.get_inputs()] != ["image"]:
+        raise BundleError(f"model.onnx lacks {', '.join(missing) or 'the input image'}", hint="it was not made by sightline")
+    classes = session.get_modelmeta().custom_metadata_map.get("sightline.classes")
+    if classes is not None and tuple(json.loads(classes)) != card.classes:
+        raise BundleError("card.json and model.onnx name different classes", hint="copy the model again, or train it again")
+
+
+def _providers(ort: Any) -> list[str]:
+    available = ort.get_available_providers()
+    return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+
+
+def failure(picture: str, error: SightlineError) -> Failure:
+    return Failure(picture=picture, error=ErrorInfo(code=error.code, message=error.message, hint=error.hint))
+
+
+def in_order(work: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
+    """`work` on each item by `threads` threads, results in the order of the items, never more than a few waiting."""
+    if threads == 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="sightline") as pool:
+        waiting: deque[Future[B]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) >= 8 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:  # the reader stopped early, or Ctrl-C
+                future.cancel()

@@ -1,0 +1,60 @@
+"""From a model's scores to an answer: order, decision and flags. Plain functions; knows neither pictures nor ONNX."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.types import Annotation, Card, Flag, Prediction
+
+
+def to_prediction(card: Card, picture: str, probabilities: NDArray[np.float32], novelty: float, took_ms: float) -> Prediction:
+    """The answer for one picture. `probabilities` has shape (classes,) in the order of `card.classes`."""
+    order = np.argsort(-probabilities, kind="stable")
+    labels = tuple(Annotation(label=card.classes[i], score=round(float(probabilities[i]), 6)) for i in order)
+    return Prediction(
+        picture=picture,
+        labels=labels,
+        flags=flags(card, probabilities, novelty),
+        took_ms=round(took_ms, 3),
+        model=card.id,
+        decision=decision(card, probabilities),
+    )
+
+
+def decision(card: Card, probabilities: NDArray[np.float32]) -> tuple[str, ...]:
+    """The labels that the model gives: the best one, or for several labels all that reach their threshold."""
+    if card.task != "multilabel":
+        return (card.classes[int(probabilities.argmax())],)
+    given = [
+        (score, name)
+        for name, score in zip(card.classes, probabilities.tolist(), strict=True)
+        if score >= card.thresholds.get(name, 0.5)
+    ]
+    return tuple(name for _, name in sorted(given, key=lambda pair: -pair[0]))
+
+
+def flags(card: Card, probabilities: NDArray[np.float32], novelty: float) -> tuple[Flag, ...]:
+    """`unknown`: unlike the training pictures. `unsure`: the best score is too low to rely on."""
+    found: list[Flag] = []
+    if card.unknown is not None and novelty > card.unknown.threshold:
+        found.append("unknown")
+    if card.task != "multilabel" and float(probabilities.max()) < card.unsure_below:
+        found.append("unsure")
+    return tuple(found)
+
+
+def to_wire(prediction: Prediction, top: int | None = None) -> dict[str, object]:
+    """The documented JSON of one answer: {"picture", "labels": [{"label", "score"}], "flags", "took_ms"}."""
+    labels: list[dict[str, object]] = []
+    for label in prediction.labels[:top]:
+        entry: dict[str, object] = {"label": label.label, "score": label.score}
+        if label.box is not None:
+            entry["box"] = label.box
+        labels.append(entry)
+    return {
+        "picture": prediction.picture,
+        "labels": labels,
+        "flags": list(prediction.flags),
+        "took_ms": prediction.took_ms,
+    }
