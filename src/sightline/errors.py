@@ -2,6 +2,7 @@
 
 SightlineError                 code, hint, HTTP status and exit code are attributes of the class
 ├── UsageError                 the request itself is wrong (unknown option, impossible value)
+│   └── MethodError            an HTTP method that the address does not know
 ├── NotFoundError              a picture, dataset or model that is not there
 │   └── ModelNotFoundError
 ├── DataError                  the data cannot be used as they are
@@ -16,7 +17,9 @@ SightlineError                 code, hint, HTTP status and exit code are attribu
 ├── MissingExtraError          an optional part that is not installed
 ├── StorageError               disk full, no permission
 ├── AccessError                no key, or a wrong one
+│   └── ForbiddenError         not from this place: a foreign origin, an unknown host name, a path outside the root
 ├── TooLargeError              a request body above the limit
+├── SlowRequestError           a request body that arrives too slowly
 ├── OverloadError              the queue is full: come back later
 ├── UnavailableError           stopping, or not ready yet
 └── StoppedError               stopped by the user; what is done is kept
@@ -55,6 +58,10 @@ def _rebuild(kind: type[SightlineError], message: str, hint: str, detail: dict[s
 
 class UsageError(SightlineError):
     code, status, exit_code = "usage", 400, 2
+
+
+class MethodError(UsageError):
+    code, status = "method_not_allowed", 405
 
 
 class NotFoundError(SightlineError):
@@ -113,8 +120,16 @@ class AccessError(SightlineError):
     code, status, exit_code = "access_denied", 401, 4
 
 
+class ForbiddenError(AccessError):
+    code, status = "forbidden", 403
+
+
 class TooLargeError(SightlineError):
     code, status, exit_code = "body_too_large", 413, 4
+
+
+class SlowRequestError(SightlineError):
+    code, status, exit_code = "request_timeout", 408, 1
 
 
 class OverloadError(SightlineError):
