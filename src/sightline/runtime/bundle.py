@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sightline.errors import BundleError, ModelNotFoundError, StorageError
-from sightline.files import new_folder
+from sightline.files import new_folder, write_text
 from sightline.settings import settings
 from sightline.types import BUNDLE_FORMAT, Card
 
@@ -126,3 +126,18 @@ def _member(archive: zipfile.ZipFile, name: str, bundle: Path) -> bytes:
     if len(found) != 1:
         raise BundleError(f"the model {bundle} holds {len(found)} files named {name}, not one", hint=_AGAIN)
     return archive.read(found[0])
+
+
+def latest() -> Path:
+    """The model that was trained last on this machine; raises ModelNotFoundError when there is none."""
+    pointer = settings().home / "latest"
+    if pointer.is_file():
+        path = Path(pointer.read_text(encoding="utf-8").strip())
+        if (path / CARD).is_file():
+            return path
+    raise ModelNotFoundError("no model has been trained yet", hint="train one with `sightline train photos/`, or give --model")
+
+
+def set_latest(path: Path) -> None:
+    """Remember `path` as the model that was trained last."""
+    write_text(settings().home / "latest", f"{path.absolute()}\n")

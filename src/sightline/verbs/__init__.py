@@ -1,0 +1,35 @@
+"""The verbs are the product: one typed function in one file each. This table is the only list of them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Verb(NamedTuple):
+    """Where a verb lives, its one-line help, and whether REST offers it (`--root` given)."""
+
+    module: str
+    help: str
+    rest: bool = False
+
+
+VERBS: dict[str, Verb] = {
+    "train": Verb("sightline.verbs.train", "Make a recogniser from labelled pictures."),
+    "evaluate": Verb("sightline.verbs.evaluate", "Measure a model on labelled pictures it has not seen.", rest=True),
+    "predict": Verb("sightline.verbs.predict", "Say what is in pictures.", rest=True),
+    "serve": Verb("sightline.web.serve", "Answer over HTTP, with a page to try the model."),
+    "demo": Verb("sightline.cli.demo", "Draw road signs, train on them, show the result: no downloads."),
+    "doctor": Verb("sightline.verbs.doctor", "Say what is installed and what will be used."),
+}
+
+
+def verb(name: str) -> Callable[..., Any]:
+    """The function behind a verb's name."""
+    return getattr(importlib.import_module(VERBS[name].module), name)  # type: ignore[no-any-return]
+
+
+def show(name: str) -> Callable[[Any], Any]:
+    """The function that renders a verb's result for people (a rich renderable), from the same file."""
+    return importlib.import_module(VERBS[name].module).show  # type: ignore[no-any-return]

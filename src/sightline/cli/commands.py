@@ -1,0 +1,59 @@
+"""Commands made from verbs: the verb's own signature plus --json. `commands.train` is built when it is first asked for."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
+
+from sightline.cli.run import IN_PART
+from sightline.verbs import VERBS, show, verb
+
+_JSON_HELP = "Print one JSON document on stdout instead of a table."
+
+
+def __getattr__(name: str) -> Callable[..., int]:
+    if name not in VERBS:
+        raise AttributeError(name)
+    command = _command(name)
+    globals()[name] = command
+    return command
+
+
+def _command(name: str) -> Callable[..., int]:
+    """The verb as a command: same parameters, defaults and help; prints the result and returns the exit code."""
+    from cyclopts import Parameter
+
+    function = verb(name)
+
+    @functools.wraps(function)
+    def command(*arguments: Any, json: bool = False, **options: Any) -> int:
+        from sightline.cli.listener import listening
+
+        with listening():
+            result = function(*arguments, **options)
+        _print(name, result, json)
+        return IN_PART if getattr(result, "failures", ()) else 0
+
+    signature = inspect.signature(function)
+    hints = get_type_hints(function, include_extras=True)
+    json_type = Annotated[bool, Parameter(help=_JSON_HELP, negative="")]
+    parameters = [parameter.replace(annotation=hints.get(parameter.name, Any)) for parameter in signature.parameters.values()]
+    parameters.append(inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=json_type))
+    command.__signature__ = signature.replace(parameters=parameters, return_annotation=int)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    del command.__wrapped__  # type: ignore[attr-defined]  # or inspect looks through to the verb, without --json
+    return command
+
+
+def _print(name: str, result: Any, as_json: bool) -> None:
+    if result is None:
+        return
+    if as_json:
+        sys.stdout.write(result.model_dump_json(exclude_none=True, indent=1) + "\n")
+        return
+    from rich.console import Console
+
+    Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(show(name)(result))

@@ -1,0 +1,94 @@
+"""predict: say what is in pictures, with a score for every class. Needs only the base install."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import field_serializer
+
+from sightline.errors import UsageError
+from sightline.types import Failure, Prediction, Record
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+class Predictions(Record):
+    """Answers in the order of the pictures, and the pictures that could not be answered."""
+
+    results: tuple[Prediction, ...]
+    failures: tuple[Failure, ...]
+    top: int | None = None
+
+    @field_serializer("results")
+    def _wire(self, results: tuple[Prediction, ...]) -> list[dict[str, Any]]:
+        from sightline.runtime.tasks import to_wire
+
+        return [to_wire(result, self.top) for result in results]
+
+
+def predict(pictures: list[Path], /, *, model: str | None = None, top: int | None = None) -> Predictions:
+    """Say what is in pictures.
+
+    Args:
+        pictures: Picture files, or folders of them.
+        model: A model's folder, zip or name; by default the one trained last.
+        top: How many labels to give for each picture; by default all of them.
+    """
+    from sightline.data.readers import read_pictures
+    from sightline.progress import track
+    from sightline.runtime.bundle import latest
+    from sightline.runtime.model import load
+
+    if top is not None and top < 1:
+        raise UsageError(f"--top must be at least 1, got {top}")
+    recogniser = load(model or latest())
+    paths = read_pictures(pictures)
+    results: list[Prediction] = []
+    failures: list[Failure] = []
+    for answer in track(recogniser.predict_many(paths), "Predicting", len(paths)):
+        if isinstance(answer, Prediction):
+            results.append(answer)
+        else:
+            failures.append(answer)
+    return Predictions(results=tuple(results), failures=tuple(failures), top=top)
+
+
+def show(result: Predictions) -> RenderableType:
+    """A table for people: the answer, its score, the runners-up and the flags."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("picture", "answer", "score", "next best", "remarks"):
+        table.add_column(heading, justify="right" if heading == "score" else "left", overflow="fold")
+    for answer in result.results:
+        best = answer.labels[0]
+        given = answer.decision or ("none",)
+        first = best.score or 0.0 if answer.decision[:1] in ((), (best.label,)) else 0.0
+        others = ", ".join(
+            f"{label.label} {label.score or 0:.0%}"
+            for label in answer.labels
+            if label.label not in given and (label.score or 0) >= 0.01
+        )
+        remarks = ", ".join(_REMARKS[flag] for flag in answer.flags)
+        table.add_row(
+            Text(answer.picture),
+            Text(", ".join(given), style="bold"),
+            f"{first:.1%}",
+            Text(_shorten(others)),
+            Text(remarks, style="yellow"),
+        )
+    for failure in result.failures:
+        table.add_row(
+            Text(failure.picture), Text("failed", style="red"), "", Text(failure.error.message), Text(failure.error.hint)
+        )
+    return table
+
+
+_REMARKS = {"unknown": "unlike anything it was trained on", "unsure": "unsure: the score is low"}
+
+
+def _shorten(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
