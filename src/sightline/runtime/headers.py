@@ -15,7 +15,16 @@ _AVIF = {b"avif", b"avis"}
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _STILL = {b"mif1", b"msf1"}  # "some HEIF": the compatible brands tell which codec
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # the known sizes of the header that follows the file header
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PICTURES = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),  # BigTIFF
+    (b"MM\0+", "tiff"),
+)
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}  # JPEG markers without a length: TEM, RST0-7
 
 # first bytes -> what people call such a file
@@ -62,20 +71,15 @@ def sniff(data: bytes) -> str:
     head = data[:16]
     if not head:
         raise PictureError("the picture is empty (0 bytes)", hint="send or copy the file again")
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
+    for magic, kind in _PICTURES:
+        if head.startswith(magic):
+            return kind
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "webp"
-    if head.startswith(_TIFF):
-        return "tiff"
     if head.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
         return "bmp"
-    if head[4:8] == b"ftyp" and (kind := _still_brand(data)):
-        return kind
+    if head[4:8] == b"ftyp" and (still := _still_brand(data)):
+        return still
     raise PictureFormatError(
         f"not a picture that can be read: it looks like {looks_like(data)}",
         hint="use JPEG, PNG, TIFF, BMP, GIF, WEBP, HEIC or AVIF",
@@ -98,31 +102,22 @@ def _still_brand(data: bytes) -> str | None:
 
 def looks_like(data: bytes) -> str:
     """A file that is no picture of ours, in words."""
-    for magic, name in _OTHERS:
-        if data.startswith(magic):
-            return name
-    if data[4:8] == b"ftyp":
-        return "a video (MP4 or QuickTime)"
-    if data[:4] == b"RIFF":
-        return "a sound or video (RIFF)"
-    if data[4:6] in (b"\x11\xaf", b"\x12\xaf"):
-        return "a FLIC animation"
-    if data[257:262] == b"ustar":
-        return "a tar archive"
-    if data[:1] == b"P" and data[1:2].isdigit() and data[2:3].isspace():
-        return "a Netpbm picture (PBM, PGM, PPM)"
     start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if b"<svg" in start:
-        return "an SVG drawing"
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return "a web page (HTML): the address led to a page, not to a picture"
-    if start.startswith(b"<?xml"):
-        return "an XML file"
-    if not any(data[:64]):
-        return "zeros only: the file was never written"
-    if all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in data[:64]):
-        return "text"
-    return f"nothing known (it starts with {data[:8].hex(' ')})"
+    page = start.startswith((b"<!doctype html", b"<html", b"<head", b"<body"))
+    signs = (
+        *((data.startswith(magic), name) for magic, name in _OTHERS),
+        (data[4:8] == b"ftyp", "a video (MP4 or QuickTime)"),
+        (data[:4] == b"RIFF", "a sound or video (RIFF)"),
+        (data[4:6] in (b"\x11\xaf", b"\x12\xaf"), "a FLIC animation"),
+        (data[257:262] == b"ustar", "a tar archive"),
+        (data[:1] == b"P" and data[1:2].isdigit() and data[2:3].isspace(), "a Netpbm picture (PBM, PGM, PPM)"),
+        (b"<svg" in start, "an SVG drawing"),
+        (page, "a web page (HTML): the address led to a page, not to a picture"),
+        (start.startswith(b"<?xml"), "an XML file"),
+        (not any(data[:64]), "zeros only: the file was never written"),
+        (all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in data[:64]), "text"),
+    )
+    return next((name for sign, name in signs if sign), f"nothing known (it starts with {data[:8].hex(' ')})")
 
 
 def exif_orientation(exif: bytes) -> int:
@@ -183,22 +178,33 @@ def missing_bytes(data: bytes, kind: str) -> int:
     elif kind == "webp":
         said = int.from_bytes(data[4:8], "little") + 8
     elif kind == "png":
-        said = _walk(data, at=8, before=0, after=12, big_tail=b"IEND")
+        said = _png_end(data)
     elif kind in ("heic", "avif"):
-        said = _walk(data, at=0, before=0, after=0, big_tail=b"")
+        said = _boxes_end(data)
     else:
         return 0
     return max(0, said - len(data))
 
 
-def _walk(data: bytes, at: int, before: int, after: int, big_tail: bytes) -> int:
-    """Where a chain of (4-byte length, 4-byte name) blocks ends; beyond the data when its last block is cut."""
-    while at < len(data):
-        length = int.from_bytes(data[at + before : at + before + 4], "big")
-        name = data[at + 4 : at + 8]
-        if not after and length < 8:  # a box: 0 means up to the end, 1 a 64-bit length, others are nonsense
-            return len(data)
-        at += length + after
-        if big_tail and name == big_tail:
+def _png_end(data: bytes, most: int = 10_000) -> int:
+    """Where the chunk chain of a PNG ends: after IEND, or beyond the data when a chunk is cut or IEND is not there."""
+    at = 8
+    for _ in range(most):
+        if at >= len(data):
+            break
+        end = data[at + 4 : at + 8] == b"IEND"
+        at += int.from_bytes(data[at : at + 4], "big") + 12  # length, name, content, checksum
+        if end:
             return at
-    return max(at, len(data) + 12) if big_tail else at
+    return max(at, len(data) + 12)
+
+
+def _boxes_end(data: bytes, most: int = 10_000) -> int:
+    """Where the chain of ISO boxes ends; a length of 0 means up to the end of the file, other tiny ones are nonsense."""
+    at = 0
+    for _ in range(most):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if at >= len(data) or length < 8:
+            break
+        at += length
+    return at

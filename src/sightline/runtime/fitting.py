@@ -1,0 +1,60 @@
+"""A picture of any size to the square a model sees: crop, squash or pad, antialiased. Knows neither files nor models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.runtime.jpeg import Extent, largest_reduction
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from sightline.types import InputSpec
+
+GREY = (124, 116, 104)  # ImageNet's mean colour: what is padded around a picture
+
+
+def reduction(width: int, height: int, spec: InputSpec) -> int:
+    """By how much (1, 2, 4, 8) a JPEG may be decoded smaller, so that what is left is still resized down, not up."""
+    if spec.fit == "pad":
+        return largest_reduction(max(width, height), spec.size)
+    kept = spec.crop if spec.fit == "crop" else 1.0
+    return largest_reduction(min(width, height) * kept, spec.size)
+
+
+def place(picture: Image.Image, spec: InputSpec, extent: Extent | None = None) -> NDArray[np.uint8]:
+    """Pillow picture (mode L, RGB or RGBX) to uint8 (size, size, 3).
+
+    Only the kept part is resized, by Pillow's antialiased filters over a box with fractional corners. `extent`: see
+    jpeg.py; without it the whole picture counts.
+    """
+    from PIL import Image
+
+    width, height = extent or picture.size
+    size = spec.size
+    resample = Image.Resampling[spec.interpolation.upper()]
+    if spec.fit == "pad":
+        ratio = size / max(width, height)
+        inner = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+        canvas = np.empty((size, size, 3), np.uint8)
+        canvas[:] = GREY
+        x, y = (size - inner[0]) // 2, (size - inner[1]) // 2
+        canvas[y : y + inner[1], x : x + inner[0]] = _rgb(picture.resize(inner, resample, box=(0, 0, width, height)))
+        return canvas
+    box = (0.0, 0.0, float(width), float(height))
+    if spec.fit == "crop":
+        side = spec.crop * min(width, height)
+        x0, y0 = (width - side) / 2, (height - side) / 2
+        box = (x0, y0, x0 + side, y0 + side)
+    return np.ascontiguousarray(_rgb(picture.resize((size, size), resample, box=box)))
+
+
+def _rgb(picture: Image.Image) -> NDArray[np.uint8]:
+    """(h, w, 3) of a small picture in mode L, RGB or RGBX."""
+    pixels = np.array(picture)  # (h, w) or (h, w, 3 or 4)
+    if pixels.ndim == 2:
+        return np.repeat(pixels[:, :, None], 3, axis=2)
+    return pixels[:, :, :3]

@@ -1,0 +1,129 @@
+"""Every picture of the product comes through here: bytes to upright RGB pixels, and to the square a model sees.
+
+Each failure is one typed PictureError with its reason. Knows nothing about models, processes or the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import NotFoundError, PictureError, PictureTooLargeError, UsageError
+from sightline.runtime.fitting import place, reduction
+from sightline.runtime.headers import missing_bytes, sniff
+from sightline.runtime.jpeg import decode_jpeg, largest_reduction
+from sightline.runtime.limits import Limits, standard_limits
+from sightline.runtime.raster import load
+
+if TYPE_CHECKING:
+    from sightline.types import InputSpec
+
+__all__ = ["Limits", "decode", "fit", "prepare", "read_picture", "sniff", "standard_limits"]
+
+
+def decode(data: bytes, *, shorter: int | None = None, limits: Limits | None = None) -> NDArray[np.uint8]:
+    """Upright RGB, uint8 (h, w, 3), of a JPEG, PNG, TIFF, BMP, GIF (first frame), WEBP, HEIC or AVIF.
+
+    With `shorter` a JPEG may be decoded at 1/2, 1/4 or 1/8, as long as its shorter side keeps that many pixels.
+    Raises PictureFormatError, PictureTooLargeError, or PictureError (damaged, cut off).
+    """
+    limits = limits or standard_limits()
+    kind = _admit(data, limits)
+
+    def reduce(width: int, height: int) -> int:
+        return largest_reduction(min(width, height), shorter) if shorter else 1
+
+    with _typed(data, kind):
+        if kind == "jpeg" and (decoded := decode_jpeg(data, limits, reduce, "RGB")):
+            return decoded[0]
+        return np.array(load(data, kind, limits, reduce)[0])
+
+
+def prepare(data: bytes, spec: InputSpec, limits: Limits | None = None) -> NDArray[np.uint8]:
+    """What a model sees of a picture: uint8 (size, size, 3). Only the kept part is resized, a large JPEG decoded reduced.
+
+    Equal to `fit(decode(data), spec)` wherever no reduced decode took place; errors as `decode`.
+    """
+    from PIL import Image
+
+    limits = limits or standard_limits()
+    kind = _admit(data, limits)
+
+    def reduce(width: int, height: int) -> int:
+        return reduction(width, height, spec)
+
+    with _typed(data, kind):
+        if kind == "jpeg" and (decoded := decode_jpeg(data, limits, reduce, "RGBX")):
+            pixels, extent = decoded
+            height, width, channels = pixels.shape
+            mode = "L" if channels == 1 else "RGBX"
+            picture = Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)  # shares the memory
+        else:
+            picture, extent = load(data, kind, limits, reduce)
+        return place(picture, spec, extent)
+
+
+def fit(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
+    """The same as `prepare` for pixels that are decoded already: uint8 (h, w, 3) to uint8 (size, size, 3)."""
+    from PIL import Image
+
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
+        raise UsageError(
+            f"a picture as an array must be uint8 (height, width, 3) in RGB order, got {pixels.dtype} {pixels.shape}",
+            hint="convert it, or pass the file's bytes",
+        )
+    return place(Image.fromarray(pixels), spec)
+
+
+def read_picture(path: str | PathLike[str], limits: Limits | None = None) -> bytes:
+    """The bytes of a picture file. NotFoundError when it is not there; PictureError for a folder or no permission."""
+    limits = limits or standard_limits()
+    file = Path(path)
+    try:
+        if file.is_dir():
+            raise PictureError(f"{file} is a folder, not a picture", hint="give a picture file")
+        if file.exists() and not file.is_file():  # a pipe or a device would block or never end
+            raise PictureError(f"{file} is no ordinary file", hint="give a picture file")
+        limits.check_bytes(file.stat().st_size)
+        return file.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"no such picture: {file}", hint="check the path") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PictureError(f"cannot read {file}: {reason}", hint="check the path and its permissions") from error
+
+
+def _admit(data: bytes, limits: Limits) -> str:
+    limits.check_bytes(len(data))
+    return sniff(data)
+
+
+@contextmanager
+def _typed(data: bytes, kind: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into one PictureError: libraries raise a dozen classes for a damaged file."""
+    try:
+        yield
+    except PictureError:
+        raise
+    except MemoryError as error:
+        raise PictureTooLargeError(f"not enough memory to decode this {kind.upper()}", hint="make it smaller") from error
+    except Exception as error:
+        missing = missing_bytes(data, kind)
+        if missing or "truncated" in str(error):
+            lost = f": {missing:,} of {missing + len(data):,} bytes are missing" if missing else f" after {len(data):,} bytes"
+            raise PictureError(
+                f"the {kind.upper()} is cut off{lost}",
+                hint="copy or download it again",
+                detail={"format": kind, "reason": str(error), "missing_bytes": missing},
+            ) from error
+        raise PictureError(
+            f"the {kind.upper()} is damaged: {error or type(error).__name__}",
+            hint="open it in an image program and save it again, or leave it out",
+            detail={"format": kind, "reason": str(error)},
+        ) from error
