@@ -44,7 +44,7 @@ def _command(name: str) -> Callable[..., int]:
     parameters.append(inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=json_type))
     command.__signature__ = signature.replace(parameters=parameters, return_annotation=int)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    del command.__wrapped__  # type: ignore[attr-defined]  # or inspect looks through to the verb, without --json
+    del command.__wrapped__  # or inspect looks through to the verb, without --json
     return command
 
 

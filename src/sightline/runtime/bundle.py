@@ -20,16 +20,21 @@ from sightline.settings import settings
 from sightline.types import BUNDLE_FORMAT, Card
 
 CARD, ONNX, WEIGHTS = "card.json", "model.onnx", "weights.safetensors"
+FINGERPRINTS = "fingerprints.bin"  # perceptual hashes of the training pictures, little-endian uint64: tells leaks at evaluation
 MAX_BYTES = 4 << 30  # a bundle above 4 GB is not one of ours
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What a bundle holds. `onnx` is the graph's bytes, already checked against the card."""
+    """What a bundle holds, checked against the card; the weights for training on stay on disk."""
 
     path: Path
     card: Card
-    onnx: bytes
+    files: Mapping[str, bytes]
+
+    @property
+    def onnx(self) -> bytes:
+        return self.files[ONNX]
 
 
 def find_bundle(name: str | os.PathLike[str]) -> Path:
@@ -78,7 +83,7 @@ def read_bundle(name: str | os.PathLike[str]) -> Bundle:
             raise BundleError(f"the model {path} is corrupt: {file} does not match its hash", hint=_AGAIN)
     if ONNX not in files:
         raise BundleError(f"the model {path} holds no {ONNX}", hint=_AGAIN)
-    return Bundle(path, card, files[ONNX])
+    return Bundle(path, card, files)
 
 
 _AGAIN = "copy it again, or train it again"
