@@ -54,6 +54,11 @@ def _print(name: str, result: Any, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(result.model_dump_json(exclude_none=True, indent=1) + "\n")
         return
+    tell(show(name)(result))
+
+
+def tell(renderable: Any) -> None:
+    """Print a table or text for people on stdout; lines are not cut when nobody looks at a terminal."""
     from rich.console import Console
 
-    Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(show(name)(result))
+    Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(renderable)
