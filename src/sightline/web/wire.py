@@ -1,0 +1,166 @@
+"""The JSON of the doors: the shapes OpenAPI documents, and the quick writer of answers.
+
+The writer gives the same text as `runtime.tasks.to_wire`, without making a record for each of a thousand classes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from sightline.errors import SightlineError
+from sightline.runtime import tasks
+from sightline.types import Card, Flag, Score, Task, Unknown
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class LabelScore(Shape):
+    label: str = Field(examples=["cat"])
+    score: float = Field(ge=0, le=1, description="probability", examples=[0.93])
+
+
+class Result(Shape):
+    picture: str = Field(description="the file name that was sent, for showing", examples=["cat.jpg"])
+    labels: list[LabelScore] = Field(description="best first; every class unless `top` is given")
+    flags: list[Flag] = Field(description="unknown: unlike the training pictures; unsure: the best score is low", examples=[[]])
+    took_ms: float = Field(description="decoding and inference, without waiting", examples=[4.2])
+
+
+class PictureFault(Shape):
+    code: str = Field(examples=["picture_unreadable"])
+    message: str = Field(examples=["the picture ends early"])
+    hint: str = ""
+
+
+class Refusal(Shape):
+    picture: str = Field(examples=["broken.jpg"])
+    error: PictureFault
+
+
+class Answers(Shape):
+    """Answers in the order of the pictures. A bad picture among several is a failure and stops nothing; a request with one
+    picture that cannot be used is answered with that error."""
+
+    results: list[Result]
+    failures: list[Refusal]
+
+
+class FaultInfo(Shape):
+    code: str = Field(description="stable; see docs/errors.md", examples=["picture_unreadable"])
+    message: str = Field(description="what is wrong", examples=["the picture ends early"])
+    hint: str = Field(description="the next step", examples=["send the whole file"])
+    detail: dict[str, Any] = Field(default_factory=dict, description="facts for machines")
+    id: str = Field(description="names this request in the log; also in X-Request-ID", examples=["5f0a9c1e-000001"])
+
+
+class Fault(Shape):
+    error: FaultInfo
+
+
+class ModelCard(Shape):
+    """A model's passport, trimmed to what a caller needs."""
+
+    id: str
+    name: str
+    default: bool = Field(description="answers when no model is named")
+    task: Task
+    classes: list[str]
+    positive: str | None = None
+    size: int = Field(description="pixels a side that the model sees")
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    unsure_below: float
+    unknown: Unknown | None = None
+    scores: dict[str, Score] = Field(default_factory=dict)
+    limits: list[str] = Field(default_factory=list)
+    licence: str = ""
+    created: str = ""
+
+
+class Models(Shape):
+    models: list[ModelCard]
+
+
+class Region(Shape):
+    """A part of the upright picture, as shares of its width and height; may reach outside when the model sees a border."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+class Explanation(Shape):
+    """Where the model looked: how much each cell of a grid over `region` matters for `label`, 0..1, by covering it."""
+
+    picture: str
+    label: str
+    grid: list[list[float]]
+    region: Region
+    took_ms: float
+
+
+class Health(Shape):
+    status: str = Field(examples=["ok"])
+    models: list[str] = Field(default_factory=list)
+
+
+class Login(Shape):
+    key: str = Field(max_length=200, examples=["sl_..."])
+
+
+def trimmed(card: Card, *, default: bool) -> ModelCard:
+    return ModelCard(
+        id=card.id,
+        name=card.name,
+        default=default,
+        task=card.task,
+        classes=list(card.classes),
+        positive=card.positive,
+        size=card.input.size,
+        thresholds=card.thresholds,
+        unsure_below=card.unsure_below,
+        unknown=card.unknown,
+        scores=card.scores,
+        limits=list(card.limits),
+        licence=card.licence,
+        created=card.created,
+    )
+
+
+class Writer:
+    """Writes answers of one model as JSON; the parts that never change are made once."""
+
+    def __init__(self, card: Card) -> None:
+        self.card = card
+        self._starts = [f'{{"label": {json.dumps(name)}, "score": ' for name in card.classes]
+
+    def result(
+        self, picture: str, probabilities: NDArray[np.float32], novelty: float, took_ms: float, top: int | None
+    ) -> tuple[str, tuple[Flag, ...]]:
+        """The JSON of one result, and its flags. `probabilities` has shape (classes,)."""
+        order = np.argsort(-probabilities, kind="stable")[:top]
+        scores = probabilities[order].astype(np.float64).round(6).tolist()
+        starts = self._starts
+        labels = "}, ".join([f"{starts[i]}{score!r}" for i, score in zip(order.tolist(), scores, strict=True)])
+        flags = tasks.flags(self.card, probabilities, novelty)
+        text = (
+            f'{{"picture": {json.dumps(picture)}, "labels": [{labels}}}], '
+            f'"flags": {json.dumps(flags)}, "took_ms": {round(took_ms, 3)!r}}}'
+        )
+        return text, flags
+
+
+def refusal(picture: str, error: SightlineError) -> str:
+    """The JSON of one picture that could not be used."""
+    return json.dumps({"picture": picture, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
+
+
+def answers(results: list[str], failures: list[str]) -> bytes:
+    return f'{{"results": [{", ".join(results)}], "failures": [{", ".join(failures)}]}}'.encode()
