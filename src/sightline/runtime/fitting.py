@@ -49,12 +49,13 @@ def place(picture: Image.Image, spec: InputSpec, extent: Extent | None = None) -
         side = spec.crop * min(width, height)
         x0, y0 = (width - side) / 2, (height - side) / 2
         box = (x0, y0, x0 + side, y0 + side)
-    return np.ascontiguousarray(_rgb(picture.resize((size, size), resample, box=box)))
+    return _rgb(picture.resize((size, size), resample, box=box))
 
 
 def _rgb(picture: Image.Image) -> NDArray[np.uint8]:
     """(h, w, 3) of a small picture in mode L, RGB or RGBX."""
-    pixels = np.array(picture)  # (h, w) or (h, w, 3 or 4)
-    if pixels.ndim == 2:
-        return np.repeat(pixels[:, :, None], 3, axis=2)
-    return pixels[:, :, :3]
+    width, height = picture.size
+    if picture.mode == "L":
+        grey = np.frombuffer(picture.tobytes(), np.uint8).reshape(height, width, 1)
+        return np.repeat(grey, 3, axis=2)
+    return np.frombuffer(picture.tobytes("raw", "RGB"), np.uint8).reshape(height, width, 3).copy()  # writable
