@@ -49,10 +49,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         try:
             yield part
             os.chmod(part, 0o755)
-            for file in part.rglob("*"):
-                if file.is_file():
-                    with file.open("rb") as stream:
-                        os.fsync(stream.fileno())
+            _sync_files([file for file in part.rglob("*") if file.is_file()])
             if path.exists():
                 old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
                 os.replace(path, old / path.name)
@@ -64,6 +61,16 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
             shutil.rmtree(part, ignore_errors=True)
             raise
         sync_folder(path.parent)
+
+
+def _sync_files(files: list[Path]) -> None:
+    """Bring the contents of `files` to the disk: one by one, or for many all at once (50,000 single fsyncs took minutes)."""
+    if len(files) > 64:
+        os.sync()
+        return
+    for file in files:
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
 
 
 def sync_folder(path: Path) -> None:
