@@ -62,8 +62,14 @@ def decode_jpeg(data: bytes, limits: Limits, reduction: Reduction, layout: str) 
             min_height=-(-height // factor) if factor > 1 else 0,
             min_width=-(-width // factor) if factor > 1 else 0,
         )
-    except ValueError:  # strict: it refuses on libjpeg's warnings too, many of which are harmless
-        return None
+    except ValueError as error:  # strict: it refuses on libjpeg's warnings too, many of which are harmless
+        if "premature end" not in str(error).lower():
+            return None
+        raise PictureError(  # Pillow would fill the rest with grey
+            f"the JPEG is cut off: its pixels end too early, after {len(data):,} bytes",
+            hint="copy or download it again",
+            detail={"format": "jpeg", "reason": str(error)},
+        ) from error
     orientation = jpeg_orientation(data)
     return upright(pixels, orientation), true_extent(width, height, factor, orientation)
 

@@ -114,16 +114,20 @@ def _typed(data: bytes, kind: str) -> Iterator[None]:
     except MemoryError as error:
         raise PictureTooLargeError(f"not enough memory to decode this {kind.upper()}", hint="make it smaller") from error
     except Exception as error:
-        missing = missing_bytes(data, kind)
-        if missing or "truncated" in str(error):
-            lost = f": {missing:,} of {missing + len(data):,} bytes are missing" if missing else f" after {len(data):,} bytes"
-            raise PictureError(
-                f"the {kind.upper()} is cut off{lost}",
-                hint="copy or download it again",
-                detail={"format": kind, "reason": str(error), "missing_bytes": missing},
-            ) from error
-        raise PictureError(
-            f"the {kind.upper()} is damaged: {error or type(error).__name__}",
-            hint="open it in an image program and save it again, or leave it out",
-            detail={"format": kind, "reason": str(error)},
-        ) from error
+        raise _damaged(data, kind, str(error).strip() or type(error).__name__) from error
+
+
+# words in the messages of Pillow, libwebp, libheif, struct that mean: the file ends before the picture does
+_ENDS_EARLY = ("truncated", "unpack", "not enough image data", "insufficient", "size too small", "premature", "eof")
+
+
+def _damaged(data: bytes, kind: str, reason: str) -> PictureError:
+    missing = missing_bytes(data, kind)
+    detail: dict[str, object] = {"format": kind, "reason": reason, "missing_bytes": missing}
+    if missing or any(word in reason.lower() for word in _ENDS_EARLY):
+        lost = f": {missing:,} of {missing + len(data):,} bytes are missing" if missing else f" after {len(data):,} bytes"
+        return PictureError(f"the {kind.upper()} is cut off{lost}", hint="copy or download it again", detail=detail)
+    if reason == "not identified by this driver":  # Pillow's words for a header without size or mode
+        reason = "its header makes no sense"
+    hint = "open it in an image program and save it again, or leave it out"
+    return PictureError(f"the {kind.upper()} is damaged: {reason}", hint=hint, detail=detail)

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import importlib
 import io
-import re
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sightline.runtime.headers import exif_orientation, jpeg_orientation, webp_size
 from sightline.runtime.jpeg import Extent, Reduction, check_scans, true_extent
 from sightline.runtime.limits import Limits
+from sightline.runtime.quiet import quiet_libtiff, quiet_warnings
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
@@ -36,16 +33,12 @@ _PLUGINS = {
 }
 _UPRIGHT = ("tiff", "heic")  # Pillow and pillow-heif turn these while loading
 
-_quiet_lock = threading.Lock()
-_quiet_users = 0
-_FILTER = ("ignore", None, Warning, re.compile(r"PIL\.|pillow_heif\."), 0)
-
 
 def load(data: bytes, kind: str, limits: Limits, reduction: Reduction | None = None) -> tuple[Image.Image, Extent]:
     """The upright picture in mode RGB and its extent (only a JPEG is ever reduced); raises whatever Pillow raises."""
     if kind == "webp" and (size := webp_size(data)):
         limits.check_size(*size)  # its decoder allocates the canvas on opening
-    with _quiet():
+    with quiet_warnings(), quiet_libtiff() if kind == "tiff" else nullcontext():
         picture = _open(data, kind)
         limits.check_size(*picture.size)
         stored, factor = picture.size, 1
@@ -131,25 +124,3 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
         low, high = 0.0, 65535.0
     scaled = (numbers - low) * (255.0 / ((high - low) or 1.0))
     return Image.fromarray(np.rint(scaled).clip(0, 255).astype(np.uint8))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Pillow's warnings about odd files (TIFF tags, EXIF) off the user's terminal while any thread decodes.
-
-    `warnings.catch_warnings` swaps the filters of the whole process and is not safe with threads; this puts one filter,
-    for warnings raised inside Pillow only, in front while it is needed, and leaves the user's own filters alone.
-    """
-    global _quiet_users  # noqa: PLW0603
-    filters = cast("list[object]", warnings.filters)
-    with _quiet_lock:
-        _quiet_users += 1
-        if _FILTER not in filters:
-            filters.insert(0, _FILTER)
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_users -= 1
-            if not _quiet_users and _FILTER in filters:
-                filters.remove(_FILTER)
