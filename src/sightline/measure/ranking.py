@@ -15,7 +15,12 @@ Flags = NDArray[np.bool_]
 
 def average_precision(truth: Flags, scores: NDArray[np.floating]) -> float:
     """Average precision of one class: truth (n,), scores (n,). NaN where the class has no picture."""
-    return float(_average_precision(np.ones((1, len(truth)), np.float32), *_ranked(truth, scores))[0])
+    positives = np.sort(scores[truth])
+    if len(positives) == 0:
+        return float("nan")
+    above = len(scores) - np.searchsorted(np.sort(scores), positives, side="left")
+    found = len(positives) - np.searchsorted(positives, positives, side="left")
+    return float((found / above).mean())
 
 
 def resampled_average_precision(truth: Flags, scores: NDArray[np.floating], seed: int, most: int) -> Floats:
