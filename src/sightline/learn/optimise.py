@@ -1,0 +1,113 @@
+"""What moves the weights: parameter groups with layer-wise rates, the optimiser, the rate's schedule, averaged weights. Knows
+no data.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from sightline.learn.network import Classifier, depth_groups
+from sightline.learn.plan import Plan
+
+
+def freeze(model: Classifier, blocks: int) -> None:
+    """The first `blocks` blocks keep their weights; the head is always trained."""
+    groups = depth_groups(model)[:-1]
+    still = {name for group in groups[:blocks] for name in group}
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name not in still)
+
+
+def training_mode(model: Classifier, plan: Plan) -> None:
+    """`model.train()`, but norms with frozen statistics (all of them, or those whose weights are frozen) stay as in
+    evaluation.
+    """
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            still = module.weight is not None and not module.weight.requires_grad
+            if plan.freeze_norm or still:
+                module.eval()
+
+
+def parameter_groups(model: Classifier, plan: Plan) -> list[dict[str, object]]:
+    """Groups for an optimiser: rate lr * layer_decay^(blocks to the head); no weight decay for biases and norms. `base` is the
+    full rate.
+    """
+    parameters = dict(model.named_parameters())
+    groups: list[dict[str, object]] = []
+    depth = depth_groups(model)
+    for index, names in enumerate(depth):
+        rate = plan.lr * plan.layer_decay ** (len(depth) - 1 - index)
+        trained = [parameters[name] for name in names if parameters[name].requires_grad]
+        for decayed in (True, False):
+            chosen = [parameter for parameter in trained if (parameter.ndim > 1) == decayed]
+            if chosen:
+                decay = plan.weight_decay if decayed else 0.0
+                groups.append({"params": chosen, "lr": rate, "base": rate, "weight_decay": decay})
+    return groups
+
+
+def optimiser_for(model: Classifier, plan: Plan) -> torch.optim.Optimizer:
+    groups = parameter_groups(model, plan)
+    if plan.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=plan.lr, momentum=plan.momentum, nesterov=plan.momentum > 0)
+    return torch.optim.AdamW(groups, lr=plan.lr)
+
+
+def rate(step: int, steps: int, warmup: float) -> float:
+    """Share of the full rate at `step` of `steps`: a linear rise, then half a cosine down to 0 (arXiv 1608.03983)."""
+    rise = max(1, round(steps * warmup))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def set_rate(optimiser: torch.optim.Optimizer, share: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = group["base"] * share
+
+
+class Average:
+    """An exponential moving average of a model's weights and norm statistics (Polyak averaging); `decay` 0 follows the
+    model.
+    """
+
+    def __init__(self, model: Classifier, decay: float) -> None:
+        self.model: Classifier = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+        mine, theirs = self.model.state_dict(), model.state_dict()
+        self._pairs = [(mine[name], theirs[name]) for name in mine if mine[name].is_floating_point()]
+        self._counts = [(mine[name], theirs[name]) for name in mine if not mine[name].is_floating_point()]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Follow the model after `step` steps; young averages follow faster, so that they are not made of the first weights."""
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        mine, theirs = [pair[0] for pair in self._pairs], [pair[1] for pair in self._pairs]
+        torch._foreach_lerp_(mine, theirs, weight)
+        for kept, new in self._counts:
+            kept.copy_(new)
+
+
+def class_weights(targets: Tensor, classes: int, above: float) -> Tensor | None:
+    """Loss weights (classes,) for class numbers (n,) or label sets (n, classes), or None when no class is rarer than 1 /
+    `above`.
+
+    Single-label: the inverse root of the frequency, mean 1 over the pictures. Multilabel: the weight of a label's positives,
+    the root of negatives / positives, in 1..10. Roots, since full inverse weights overfit a rare class's few pictures.
+    """
+    if targets.ndim == 2:
+        positives = targets.sum(0).clamp_min(1)
+        share = positives / len(targets)
+        return None if float(positives.max() / positives.min()) <= above else ((1 - share) / share).sqrt().clamp(1, 10)
+    counts = torch.bincount(targets, minlength=classes).float()
+    present = counts[counts > 0]
+    if float(present.max() / present.min()) <= above:
+        return None
+    weights = counts.clamp_min(1).rsqrt()
+    return weights / weights[targets].mean()

@@ -1,0 +1,143 @@
+"""Every value of a training in one frozen record, the recipes we measured, and the file that makes a resumed run use the same
+values.
+
+Knows nothing of how training is done.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from sightline.errors import UsageError
+from sightline.files import write_text
+from sightline.learn.augment import Augment
+
+Precision = Literal["auto", "bf16", "float32"]
+Optimiser = Literal["adamw", "sgd"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `train_network` does. Rates are per step; "share" is a number in 0..1."""
+
+    size: int  # pixels a side that the network sees
+    epochs: int
+    batch: int
+    lr: float  # of the head, at its highest
+    optimiser: Optimiser = "adamw"
+    momentum: float = 0.9  # sgd only (Nesterov)
+    weight_decay: float = 0.05  # of matrices and kernels; biases and norms have none
+    layer_decay: float = 1.0  # rate of each block = rate of the next one towards the head * this
+    frozen: int = 0  # this many blocks, counted from the stem, keep their weights
+    freeze_norm: bool = False  # BatchNorm uses the statistics it came with
+    warmup: float = 0.1  # share of all steps in which the rate rises
+    label_smoothing: float = 0.1  # single-label tasks only
+    ema: float = 0.99  # averaged weights are what is evaluated and kept; 0 switches averaging off
+    clip: float = 5.0  # largest norm of the gradient; 0: no limit
+    balance: float = 3.0  # classes are weighted when the largest has more than this times the smallest's pictures
+    patience: int = 0  # epochs without a better validation score before stopping; 0: never
+    precision: Precision = "auto"  # auto: bfloat16 where the processor or GPU computes in it
+    augment: Augment = field(default_factory=Augment)
+    threads: int = 0  # 0: the setting SIGHTLINE_THREADS, or the cores there are
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("size", "epochs", "batch", "lr"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name, high in (("ema", 1.0), ("warmup", 1.0), ("label_smoothing", 1.0), ("momentum", 1.0)):
+            if not 0 <= getattr(self, name) < high:
+                raise UsageError(f"{name} must be at least 0 and below {high:g}, got {getattr(self, name)}")
+
+    def values(self) -> dict[str, Any]:
+        """Plain values for JSON and for Recipe.values."""
+        return asdict(self)
+
+
+def plan_from(values: dict[str, Any]) -> Plan:
+    """The inverse of `Plan.values`; UsageError for an unknown name."""
+    unknown = set(values) - {entry.name for entry in fields(Plan)}
+    if unknown:
+        raise UsageError(f"unknown value in a training plan: {', '.join(sorted(unknown))}")
+    return Plan(**{**values, "augment": Augment(**values["augment"])})
+
+
+# MobileNetV2 and the like, pretrained, on photographs.
+FINE_TUNE = Plan(
+    size=224,
+    epochs=12,
+    batch=32,
+    lr=1e-3,
+    layer_decay=0.75,
+    weight_decay=0.05,
+    warmup=0.08,
+    patience=5,
+    augment=Augment(flip=True, degrees=12, scale=0.35, aspect=0.15, shift=0.06, colour=0.3),
+)
+
+# small_resnet("tiny") on small pictures. Mirroring is off: it pays on photographs only, and drawn symbols lose their meaning
+# by it.
+SCRATCH = Plan(
+    size=64,
+    epochs=30,
+    batch=64,
+    lr=4e-3,
+    weight_decay=0.05,
+    warmup=0.15,
+    label_smoothing=0.1,
+    ema=0.99,
+    augment=Augment(flip=False, degrees=10, scale=0.25, aspect=0.1, shift=0.06, colour=0.3, erase=0.25),
+)
+
+LONGEST = 4  # a time budget buys at most this many times the recipe's epochs: more taught nothing and overfits
+RESERVE = 0.9  # share of a time budget that epochs are planned for; the rest is for saving and for a machine that slows down
+
+
+def within(plan: Plan, minutes: float, epoch_seconds: float) -> Plan:
+    """The plan with as many epochs of `epoch_seconds` as `minutes` allow: at least 1, at most LONGEST times the recipe's."""
+    affordable = int(minutes * 60 * RESERVE / epoch_seconds)
+    return replace(plan, epochs=max(1, min(affordable, plan.epochs * LONGEST)))
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """plan.json of a run's folder: what was asked for, what it became, and on which data and network."""
+
+    asked: dict[str, Any]
+    plan: Plan
+    identity: dict[str, Any]  # data and network: must be the same for a resumed run to be the same run
+    facts: dict[str, Any] = field(default_factory=dict)  # where it began: for people
+
+
+def keep_plan(run: Path, agreement: Agreement) -> None:
+    content = {
+        "asked": agreement.asked,
+        "plan": agreement.plan.values(),
+        "identity": agreement.identity,
+        "facts": agreement.facts,
+    }
+    write_text(run / "plan.json", json.dumps(content, indent=1) + "\n")
+
+
+def kept_plan(run: Path) -> Agreement | None:
+    """What an earlier run in this folder agreed on; None for a new folder (or one whose plan cannot be read)."""
+    try:
+        content = json.loads((run / "plan.json").read_text())
+        return Agreement(content["asked"], plan_from(content["plan"]), content["identity"], content.get("facts", {}))
+    except (FileNotFoundError, ValueError, KeyError, TypeError, UsageError):
+        return None
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Names of the values in which two nested dictionaries differ, as "lr 0.001 -> 0.002"."""
+    found: list[str] = []
+    for name in sorted(set(old) | set(new)):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after)
+        elif before != after:
+            found.append(f"{name} {before} -> {after}")
+    return found
