@@ -16,7 +16,7 @@ from typing import Any
 from sightline.errors import SightlineError, UnavailableError
 from sightline.web import faults
 from sightline.web.gate import DATA_HEADERS, Gate
-from sightline.web.intake import ClientGone, Receive, drain
+from sightline.web.intake import Body, ClientGone, Receive, drain
 from sightline.web.keys import Key
 from sightline.web.predict import PATH, predict
 from sightline.web.service import Service
@@ -48,7 +48,7 @@ class Front:
             await self.app(scope, receive, send)
 
     async def _http(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        request = Request(scope, _request_id(scope["headers"]))
+        request, body = Request(scope, _request_id(scope["headers"])), Body(receive)
         service = self.service
         self.open += 1
         try:
@@ -56,14 +56,14 @@ class Front:
             if self.stopping and request.path not in _WHEN_STOPPING:
                 raise UnavailableError("the server is stopping", hint="send the request again in a moment")
             if service is not None and request.path == PATH and request.method == "POST":
-                content = await predict(service, scope["query_string"], scope["headers"], receive)
+                content = await predict(service, scope["query_string"], scope["headers"], body)
                 await self._answer(request, send, 200, content)
             else:
-                await self._behind(request, scope, receive, send)
+                await self._behind(request, scope, body, send)
         except ClientGone:
             pass
         except Exception as error:  # the one place where the web door catches everything
-            await self._refuse(request, scope, receive, send, error)
+            await self._refuse(request, scope, body, send, error)
         finally:
             self.open -= 1
             if service is not None and request.status:
@@ -87,7 +87,7 @@ class Front:
         await send({"type": "http.response.body", "body": content, "more_body": False})
 
     async def _refuse(
-        self, request: Request, scope: MutableMapping[str, Any], receive: Receive, send: Send, error: Exception
+        self, request: Request, scope: MutableMapping[str, Any], body: Body, send: Send, error: Exception
     ) -> None:
         typed = faults.from_exception(error)
         faults.record(typed, request.id, request.method, request.path, error)
@@ -98,7 +98,7 @@ class Front:
             return
         content = faults.body(typed, request.id)
         extra = faults.headers(typed)
-        if typed.status not in (408, 413) and not _large(scope):
+        if body.ended or (typed.status not in (408, 413) and not _large(scope)):
             await self._answer(request, send, typed.status, content, extra)
             return
         # more of the body is coming: answer, let the client read the answer, then close
@@ -114,7 +114,7 @@ class Front:
         await send({"type": "http.response.start", "status": typed.status, "headers": headers})
         await send({"type": "http.response.body", "body": content, "more_body": True})
         if typed.status != 408:
-            await drain(receive)
+            await drain(body)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _to_login(self, request: Request, send: Send) -> None:
@@ -133,6 +133,8 @@ class Front:
             raise
         except Exception as error:  # Starlette has sent a bare 500 and raises again
             failed = error
+        if sweep.refusal is not None and not request.started:
+            raise sweep.refusal
         if failed is not None:
             raise failed
         if sweep.bare:

@@ -29,6 +29,21 @@ class ClientGone(Exception):  # noqa: N818 - an event, not an error
     """The client closed the connection before its request was complete; nobody is there to be answered."""
 
 
+class Body:
+    """A `receive` that remembers whether the body has ended."""
+
+    __slots__ = ("_receive", "ended")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.ended = False
+
+    async def __call__(self) -> MutableMapping[str, Any]:
+        message = await self._receive()
+        self.ended = not message.get("more_body", False)  # true for a disconnect as well
+        return message
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     name: str  # for display only, never a path
@@ -87,7 +102,7 @@ class Intake:
                 )
 
 
-async def drain(receive: Receive, seconds: float = 2.0, most: int = 64 << 20) -> None:
+async def drain(body: Body, seconds: float = 1.0, most: int = 64 << 20) -> None:
     """Throw away what a refused client still sends, for a while, so that it can read our answer before the connection closes.
 
     Closing at once would reset the connection (RFC 9112, section 9.6).
@@ -95,11 +110,8 @@ async def drain(receive: Receive, seconds: float = 2.0, most: int = 64 << 20) ->
     size = 0
     try:
         async with asyncio.timeout(seconds):
-            while size < most:
-                message = await receive()
-                size += len(message.get("body", b""))
-                if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                    return
+            while size < most and not body.ended:
+                size += len((await body()).get("body", b""))
     except TimeoutError:
         return
 

@@ -18,6 +18,7 @@ from sightline.web import faults
 HEADER_S = 10.0
 MOST_HEADER_BYTES = 64_000
 MOST_CONNECTIONS = 2000
+LINGER_S = 1.0  # a refused client may go on sending for this long; it is thrown away
 
 
 class Protocol(HttpToolsProtocol):
@@ -30,6 +31,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._in_headers = True
         self._header_bytes = 0
+        self._refused = False
         self._waiting_since = self.loop.time()
         self._deadline: asyncio.TimerHandle | None = self.loop.call_later(self.header_s, self._too_late)
         if len(self.connections) > self.most_connections and not self._make_room():
@@ -40,29 +42,29 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
         if self._in_headers:
             self._header_bytes += len(data)
         super().data_received(data)
-        if self._in_headers and self._header_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
+        if self._in_headers and self._header_bytes > MOST_HEADER_BYTES and not self._refused:
             self._answer(TooLargeError(f"the headers are larger than {MOST_HEADER_BYTES} bytes"), status=431)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_headers = True
-        self._header_bytes = 0
         if self._deadline is None:
             self._waiting_since = self.loop.time()
             self._deadline = self.loop.call_later(self.header_s, self._too_late)
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
+        self._header_bytes = 0
         self._disarm()
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is not ours
-        if not self.transport.is_closing():
+        if not self._refused:
             self._answer(UsageError("this is no valid HTTP request", hint="check the request line and the headers"))
 
     def _too_late(self) -> None:
@@ -88,8 +90,9 @@ class Protocol(HttpToolsProtocol):
         return True
 
     def _answer(self, error: SightlineError, status: int | None = None) -> None:
-        """Write a typed error below ASGI, and close."""
+        """Write a typed error below ASGI, then close; not at once, or what still arrives would reset the connection first."""
         self._disarm()
+        self._refused = True
         request_id = os.urandom(6).hex()
         content = faults.body(error, request_id)
         lines = [
@@ -102,7 +105,9 @@ class Protocol(HttpToolsProtocol):
         ]
         faults.record(error, request_id, "-", "-")
         self.transport.write(b"".join(lines))
-        self.transport.close()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.close)
 
     def _disarm(self) -> None:
         if self._deadline is not None:

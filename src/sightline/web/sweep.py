@@ -52,6 +52,7 @@ class Sweep:
     ) -> None:
         self.request, self.scope = request, scope
         self.bare = False  # did it answer with an error that is not in our shape?
+        self.refusal: TooLargeError | None = None  # of its body; some parts turn it into an error of their own
         self._receive, self._send, self._most, self._closing = receive, send, most, closing
         self._size = 0
         self._nonce = ""
@@ -63,7 +64,8 @@ class Sweep:
         message = await self._receive()
         self._size += len(message.get("body", b""))
         if self._size > self._most:
-            raise TooLargeError(f"the body is larger than {self._most / 1e6:g} MB", hint="send less at once")
+            self.refusal = TooLargeError(f"the body is larger than {self._most / 1e6:g} MB", hint="send less at once")
+            raise self.refusal
         return message
 
     async def send(self, message: Message) -> None:

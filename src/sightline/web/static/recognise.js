@@ -27,7 +27,8 @@ export function mount(root) {
     input,
   );
   const about = el("div", { class: "sl-about" });
-  root.replaceChildren(header(about), el("main", { class: "sl-main" }, drop, said, cards));
+  const knows = el("details", { class: "sl-knows", open: true, hidden: true });
+  root.replaceChildren(header(about), el("main", { class: "sl-main" }, drop, said, cards, knows));
   let card = null;
   const ready = start();
 
@@ -39,7 +40,12 @@ export function mount(root) {
     try {
       const found = await models();
       card = found.find((one) => one.default) || found[0];
-      describe(about, found, card, (one) => (card = one));
+      const show = (one) => {
+        card = one;
+        knowledge(knows, one);
+      };
+      show(card);
+      describe(about, found, card, show);
     } catch (error) {
       about.replaceChildren(el("p", { class: "sl-callout sl-bad", role: "alert" }, `${error.message} ${error.hint || ""}`));
     }
@@ -49,6 +55,7 @@ export function mount(root) {
     await ready;
     if (!card || !pictures.length) return;
     drop.classList.add("sl-small");
+    knows.open = false;
     const made = pictures.slice(0, MOST_CARDS).map(([blob, name]) => answer(blob, name, card, turns));
     cards.prepend(...made);
     while (cards.children.length > MOST_CARDS) cards.lastElementChild.remove();
@@ -125,6 +132,17 @@ function factsOf(card) {
     facts.push(el("span", { title: range }, `right on ${percent(top1.value)} of ${top1.n} test pictures`));
   }
   return facts;
+}
+
+/** What the model can say at all, and what it was not tested for: nobody should have to guess. */
+function knowledge(place, card) {
+  const chips = card.classes.slice(0, 1000).map((label) => el("li", {}, text(label)));
+  const parts = [el("summary", {}, `What ${card.name} can recognise`), el("ul", { class: "sl-chips", "aria-label": "Labels" }, ...chips)];
+  parts.push(el("p", { class: "sl-note" }, "It knows these labels and nothing else. Pictures unlike its training pictures are marked as unknown."));
+  if (!card.unknown) parts.pop();
+  if (card.limits.length) parts.push(el("ul", { class: "sl-note" }, ...card.limits.map((one) => el("li", {}, text(one)))));
+  place.replaceChildren(...parts);
+  place.hidden = false;
 }
 
 function eye() {

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from sightline.errors import OverloadError, UnavailableError
+from sightline.web.admission import SHORT_FOR_S, Admission
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_place_is_free_again_after_the_block_and_after_an_error():
+    admission = Admission(1, 1)
+    with admission.enter():
+        assert admission.inside == 1
+    with pytest.raises(KeyError), admission.enter():
+        raise KeyError
+    assert admission.inside == 0
+
+
+def test_refusal_when_full_names_the_seconds_to_wait():
+    admission = Admission(2, 1)
+    with admission.enter(), admission.enter(), pytest.raises(OverloadError) as caught:
+        admission.check()
+    assert caught.value.detail["retry_after_s"] >= 1
+    assert admission.refused == 1
+
+
+def test_while_people_are_turned_away_the_queue_is_kept_short_and_grows_again_later():
+    clock = Clock()
+    admission = Admission(4, 2, clock)
+    places = [admission.enter() for _ in range(4)]
+    for place in places:
+        place.__enter__()
+    with pytest.raises(OverloadError):
+        admission.check()
+    for place in places[:2]:
+        place.__exit__(None, None, None)
+    assert admission.inside == 2
+    with pytest.raises(OverloadError):  # two of four places are free, yet the short limit holds
+        admission.check()
+    clock.now += SHORT_FOR_S
+    admission.check()
+
+
+def test_a_burst_up_to_the_long_limit_is_not_refused():
+    admission = Admission(8, 2)
+    places = [admission.enter() for _ in range(8)]
+    for place in places:
+        place.__enter__()
+    assert admission.inside == 8
+    assert admission.refused == 0
+
+
+def test_stopping_refuses_everybody():
+    admission = Admission(2, 2)
+    admission.stopping = True
+    with pytest.raises(UnavailableError):
+        admission.check()
