@@ -1,0 +1,226 @@
+"""From a path to a dataset: finds out which layout lies there, which task the labels mean, and what had to be left out.
+
+`LAYOUTS` is the whole list of layouts; the first whose recogniser says yes reads. Pictures are not opened here, only hashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sightline.data import archives
+from sightline.data.classes import task_of
+from sightline.data.folders import LAYOUT, has_classes, has_splits, read_classes
+from sightline.data.listing import SPLITS, Listing, Row, in_split, joined, left_out, summary
+from sightline.data.manifest import with_hashes
+from sightline.data.pictures import Tree, is_picture, near_names, read_pictures, scan
+from sightline.data.tables import has_table, header_of, read_table
+from sightline.errors import DatasetError, NotFoundError
+from sightline.types import Annotation, Dataset, Item
+
+__all__ = ["LAYOUTS", "Place", "read", "read_pictures"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to read. `inside`: the files came out of an archive, so no table may point outside, and archives stay closed."""
+
+    tree: Tree
+    inside: bool = False
+
+
+def read(path: Path | str, labels: Path | str | None = None, *, hashed: bool = True) -> Dataset:
+    """Read pictures and their labels.
+
+    Args:
+        path: Class folders, train/val/test folders of them, a folder with a CSV, a CSV, or a zip or tar of any of these.
+        labels: A CSV with the labels of the pictures in `path`, when it does not lie there.
+        hashed: False leaves the contents unread: no item has a sha256 and the dataset no hash (see `manifest.with_hashes`).
+
+    Raises NotFoundError, DatasetError, ArchiveError, each with the next step. Single pictures that cannot be used are listed in
+    `failures`.
+    """
+    source = Path(path).expanduser().absolute()
+    if not source.exists():
+        raise NotFoundError(f"no such folder or file: {path}", hint=near_names(source), detail={"path": str(path)})
+    table = Path(labels).expanduser().absolute() if labels is not None else None
+    if table is not None and not table.is_file():
+        raise NotFoundError(f"no such table of labels: {labels}", hint=near_names(table))
+    place, name = _open(source)
+    if place is None:
+        if table is not None:
+            raise DatasetError(f"{source.name} is a table, and so is {table.name}", hint="give the folder of the pictures")
+        table, place = source, Place(scan(source.parent))
+    listing = _read(place, source) if table is None else read_table(table, place.tree, inside=place.inside)
+    dataset = _dataset(listing, name, source)
+    return with_hashes(dataset) if hashed else dataset
+
+
+# --- layouts: what they are called, how they are recognised, how they are read
+
+
+def _is_table(place: Place) -> bool:
+    return has_table(place.tree) is not None
+
+
+def _table(place: Place) -> Listing:
+    path = has_table(place.tree)
+    if path is None:
+        raise DatasetError(f"no table in {place.tree.root}", hint=LAYOUT)
+    return read_table(path, place.tree, inside=place.inside)
+
+
+def _split_tables(place: Place) -> dict[str, Path]:
+    """train.csv, test.csv, ... by their split word; empty unless there are two of them."""
+    files = [file for file in place.tree.here() if file.lower().endswith((".csv", ".tsv"))]
+    found = {file: place.tree.root / file for file in files if file.rpartition(".")[0].lower() in SPLITS}
+    fitting = {
+        file: path for file, path in found.items() if (head := header_of(path)).file is not None and head.label is not None
+    }
+    return fitting if len(fitting) > 1 else {}
+
+
+def _tables(place: Place) -> Listing:
+    tables = _split_tables(place).items()
+    parts = [
+        in_split(read_table(path, place.tree, inside=place.inside), SPLITS[file.rpartition(".")[0].lower()])
+        for file, path in tables
+    ]
+    return joined(parts, "table")
+
+
+def _split_folders(place: Place) -> Listing:
+    """train / val / test folders: each is a folder of class folders or of a table."""
+    parts: list[Listing] = []
+    for name, files in place.tree.children().items():
+        if not any(map(is_picture, files)):
+            continue
+        split = SPLITS.get(name.lower())
+        part = replace(place, tree=place.tree.below(name))
+        if split is None:
+            count = sum(map(is_picture, files))
+            failure = left_out(f"{part.tree.prefix} ({count} pictures)", "stray", "is neither train, val nor test")
+            parts.append(Listing((), (failure,)))
+        elif _is_table(part):
+            parts.append(in_split(_table(part), split))
+        else:
+            parts.append(in_split(read_classes(part.tree), split))
+    return joined(parts, "folders")
+
+
+def _split_archives(place: Place) -> dict[str, Path]:
+    """train.tar.xz, test.zip, ... by their split word; archives inside archives stay closed."""
+    if place.inside:
+        return {}
+    names = {file: archives.stem(file) for file in place.tree.here()}
+    return {stem: place.tree.root / file for file, stem in names.items() if stem and stem.lower() in SPLITS}
+
+
+def _archives(place: Place) -> Listing:
+    parts = []
+    for stem, path in _split_archives(place).items():
+        tree = _unwrapped(replace(scan(archives.unpacked(path)), prefix=f"{stem}/"), keep=frozenset())
+        if tree.prefix.startswith(f"{stem}/{stem}/"):  # train.tar.xz that holds one folder called train
+            tree = replace(tree, prefix=tree.prefix[len(stem) + 1 :])
+        part = Place(tree, inside=True)
+        parts.append(in_split(_table(part) if _is_table(part) else read_classes(tree), SPLITS[stem.lower()]))
+    return joined(parts, "folders")
+
+
+LAYOUTS: tuple[tuple[str, Callable[[Place], bool], Callable[[Place], Listing]], ...] = (
+    ("a table for each of train, val, test", lambda place: bool(_split_tables(place)), _tables),
+    ("a table beside the pictures", _is_table, _table),
+    ("train, val and test folders", lambda place: has_splits(place.tree), _split_folders),
+    ("train and test archives", lambda place: bool(_split_archives(place)), _archives),
+    ("class folders", lambda place: has_classes(place.tree), lambda place: read_classes(place.tree)),
+)
+
+
+def _open(source: Path) -> tuple[Place | None, str]:
+    """The place to read and the dataset's name; no place for a CSV file."""
+    if source.is_dir():
+        return Place(_unwrapped(scan(source))), source.name
+    kind = archives.kind_of(source)
+    if kind is not None:
+        return Place(_unwrapped(scan(archives.unpacked(source))), inside=True), archives.stem(source.name) or source.stem
+    if source.suffix.lower() in (".csv", ".tsv", ".txt"):
+        return None, source.stem
+    what = "a picture" if is_picture(source.name) else "neither a folder, a CSV, a zip nor a tar"
+    raise DatasetError(f"{source.name} is {what}", hint=LAYOUT)
+
+
+def _unwrapped(tree: Tree, keep: frozenset[str] = frozenset(SPLITS)) -> Tree:
+    """Step into a folder that holds nothing but one folder of folders (or of a table), as archives often do.
+
+    One of the names in `keep` is not stepped into: a lone `test/` says that all its pictures are test pictures.
+    """
+    for _ in range(8):
+        children = {name: files for name, files in tree.children().items() if any(map(is_picture, files))}
+        if len(children) != 1 or any(is_picture(file) or file.lower().endswith((".csv", ".tsv")) for file in tree.here()):
+            break
+        ((name, files),) = children.items()
+        if name.lower() in keep or any("/" not in file and is_picture(file) for file in files):
+            below = tree.below(name)
+            if name.lower() in keep or has_table(below) is None:
+                break
+        tree = tree.below(name)
+    return tree
+
+
+def _read(place: Place, source: Path) -> Listing:
+    for _, recognised, reader in LAYOUTS:
+        if recognised(place):
+            return reader(place)
+    tree = place.tree
+    pictures = tree.pictures()
+    if not pictures:
+        kinds = "no pictures" if tree.files else "no files"
+        raise DatasetError(f"{source.name} is empty: it holds {kinds}", hint=LAYOUT, detail={"path": str(source)})
+    tables = [file for file in tree.here() if file.lower().endswith((".csv", ".tsv"))]
+    if len(tables) == 1:  # a table that fits nothing: reading it says why
+        return read_table(tree.root / tables[0], tree, inside=place.inside)
+    raise DatasetError(
+        f"the {len(pictures):,} pictures in {source.name} have no labels",
+        hint=f"{LAYOUT} (labels elsewhere: --labels table.csv)",
+        detail={"pictures": len(pictures), "tables": tables},
+    )
+
+
+def _dataset(listing: Listing, name: str, source: Path) -> Dataset:
+    rows, failures = _named_once(listing.rows), listing.failures
+    if not rows and failures:
+        raise DatasetError(
+            f"none of the pictures in {source.name} can be used ({summary(failures)}); first: {failures[0].error.message}",
+            hint=LAYOUT,
+        )
+    task, classes, positive = task_of((row.labels for row in rows), several=listing.several)
+    origin = f"import:{listing.kind}"
+    known = {label: Annotation(label=label, origin=origin) for label in classes}
+    items = tuple(
+        Item(uri=row.uri, name=row.name, truth=tuple(known[label] for label in row.labels), split=row.split, group=row.group)
+        for row in rows
+    )
+    return Dataset(
+        name=name,
+        task=task,
+        classes=classes,
+        items=items,
+        positive=positive,
+        source=str(source),
+        kind=listing.kind,
+        failures=failures,
+    )
+
+
+def _named_once(rows: tuple[Row, ...]) -> list[Row]:
+    """Rows sorted by name; a file that two tables name (train.csv and test.csv) keeps both rows, the later ones marked."""
+    seen: set[str] = set()
+    found: list[Row] = []
+    for row in sorted(rows, key=lambda row: (row.name, row.split or "", row.labels)):
+        name = row.name if row.name not in seen else f"{row.name} [{row.split or 'again'}]"
+        while name in seen:
+            name += "+"
+        seen.add(name)
+        found.append(row._replace(name=name))
+    return found
