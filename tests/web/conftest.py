@@ -85,6 +85,14 @@ class Process:
         self.process.wait()
 
 
+@pytest.fixture(scope="session")
+def serving(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """One running server with pages, for all tests that do not stop it."""
+    process = Process(str(bundle), home=tmp_path_factory.mktemp("serving"))
+    yield process
+    process.end()
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """`start("model", "--no-pages")`: a running server process."""
