@@ -12,6 +12,7 @@ import random
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -46,7 +47,8 @@ def hostile_files(count: int = 500, seed: int = 0) -> list[File]:
     return files[:count]
 
 
-def samples(seed: int = 0) -> list[File]:
+@cache
+def samples(seed: int = 0) -> tuple[File, ...]:
     """Whole pictures of every format and many modes, small."""
     rgb = drawn(seed, (61, 47))
     grey16 = Image.fromarray(np.asarray(rgb.convert("L")).astype(np.uint16) * 257)
@@ -81,7 +83,7 @@ def samples(seed: int = 0) -> list[File]:
         "alpha.avif": encoded(see_through, "AVIF", speed=10),
         "plain.heic": heic(rgb),
     }
-    return list(made.items())
+    return tuple(made.items())
 
 
 def heic(picture: Image.Image, **options: object) -> bytes:
@@ -151,8 +153,9 @@ def zeroed_head(data: bytes, rng: random.Random) -> bytes:
 # --- bombs: more pixels than anybody wants, in few bytes
 
 
-def bombs() -> list[File]:
-    return [
+@cache
+def bombs() -> tuple[File, ...]:
+    return (
         ("bomb-20000.png", png(20_000, 20_000, zlib.compress(bytes(20_001 * 400), 9))),
         ("bomb-gigapixel.png", png(100_000, 100_000, zlib.compress(bytes(1000)))),
         ("bomb-widest.png", png(2**31 - 1, 1, b"")),
@@ -168,15 +171,16 @@ def bombs() -> list[File]:
         ("bomb-maximal.tif", tiff({256: (4, 2**32 - 1), 257: (4, 2**32 - 1)})),
         ("bomb.avif", _ispe(encoded(drawn(0, (64, 64)), "AVIF", speed=10), 30_000, 30_000)),
         ("bomb.heic", _ispe(heic(drawn(0, (64, 64))), 30_000, 30_000)),
-    ]
+    )
 
 
-def lies() -> list[File]:
+@cache
+def lies() -> tuple[File, ...]:
     """Headers that promise what the content does not keep, within the limits."""
     rgb = drawn(0, (64, 64))
     jpeg = encoded(rgb, "JPEG")
     text = b"tEXt" + b"k" * 70 + b"\0" + b"x" * 100
-    return [
+    return (
         ("lie-7000.png", png(7_000, 7_000, zlib.compress(bytes(100)))),
         ("lie-more-pixels.png", png(4, 4, _zeros(20_000_000))),
         ("lie-zero.png", png(0, 0, b"")),
@@ -206,7 +210,7 @@ def lies() -> list[File]:
         ("lie-small.heic", _ispe(heic(drawn(0, (640, 640))), 16, 16)),
         ("lie-box.avif", b"\0\0\0\x1cftypavif" + bytes(4) + b"avifmif1miaf" + b"\xff\xff\xff\xffmeta" + bytes(64)),
         ("lie-box.heic", b"\0\0\0\x18ftypheic" + bytes(4) + b"mif1heic" + b"\0\0\0\x01mdat" + b"\xff" * 8),
-    ]
+    )
 
 
 def disguises(rng: random.Random) -> list[File]:
@@ -263,6 +267,7 @@ def png(width: int, height: int, content: bytes, before: list[tuple[bytes, bytes
     return b"\x89PNG\r\n\x1a\n" + b"".join(written)
 
 
+@cache
 def _zeros(count: int) -> bytes:
     """`count` zeros, deflated, without ever holding them."""
     squeeze, parts = zlib.compressobj(9), []

@@ -140,6 +140,7 @@ class Guard:
         try:
             worker.wait_ready()
             answer, body = worker.ask(header, data, self.deadline_s, self._max_body(request))
+            pixels = None if "error" in answer else _pixels(answer, body)
         except pipe.Late:
             self._give_back_new(worker)
             raise PictureTimeoutError(
@@ -157,9 +158,9 @@ class Guard:
             self._give_back_new(worker)
             raise
         self._put_back(worker)
-        if "error" in answer:
+        if pixels is None:
             raise pipe.unpack_error(answer)
-        return np.frombuffer(body, np.uint8).reshape(answer["shape"])
+        return pixels
 
     def _max_body(self, request: dict[str, Any]) -> int:
         """Bytes that an honest worker may answer: a captured one cannot fill our memory."""
@@ -212,6 +213,17 @@ class Guard:
                 ) from error
             self._all.add(worker)
             return worker
+
+
+def _pixels(answer: dict[str, Any], body: bytearray) -> NDArray[np.uint8]:
+    """uint8 (h, w, 3) from an answer; Gone when it makes no sense."""
+    try:
+        height, width, channels = map(int, answer["shape"])
+        if channels != 3:
+            raise ValueError(f"{channels} channels")
+        return np.frombuffer(body, np.uint8).reshape(height, width, channels)
+    except (KeyError, TypeError, ValueError) as error:
+        raise pipe.Gone(f"an answer without sense: {error}") from error
 
 
 def _closed_error() -> UnavailableError:

@@ -96,7 +96,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     if picture.has_transparency_data:
         from PIL import Image
 
-        rgba = picture.convert("RGBA")
+        rgba = picture if picture.mode == "RGBA" else picture.convert("RGBA")
         ground = Image.new("RGB", rgba.size, (255, 255, 255))
         ground.paste(rgba, mask=rgba.getchannel("A"))
         return ground
@@ -114,7 +114,8 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     values = np.asarray(picture)  # (h, w)
     if picture.mode.startswith("I;16"):
         return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
-    numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    with np.errstate(invalid="ignore"):  # damaged files hold signalling NaNs
+        numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(numbers.min()), float(numbers.max())
     if low >= 0 and high <= 1 and picture.mode == "F":
         low, high = 0.0, 1.0
@@ -122,5 +123,5 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
         low, high = 0.0, 255.0
     elif low >= 0 and high <= 65535:
         low, high = 0.0, 65535.0
-    scaled = (numbers - low) * (255.0 / ((high - low) or 1.0))
+    scaled = (numbers - low) * 255.0 / ((high - low) or 1.0)
     return Image.fromarray(np.rint(scaled).clip(0, 255).astype(np.uint8))
