@@ -1,0 +1,185 @@
+"""Drawings for pages as inline SVG text: bars, lines, reliability, heat map. Colours come from the page's style sheet by class.
+
+Knows numbers and words, not what they measure. Every drawing has a title for people who cannot see it; words are escaped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.measure.markup import words
+
+WIDTH, HEIGHT = 460, 280  # small enough that 14-pixel letters stay readable on a phone
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 34, 46
+_NUMBERS_UP_TO = 14  # classes of a heat map whose cells have room for a number
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A named row of (x, y) points; `style` is one of "solid", "dashed", "dots"."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    style: str = "solid"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The ground of a chart: what the axes mean and how far they go."""
+
+    title: str
+    x_label: str
+    y_label: str
+    x: tuple[float, float]
+    y: tuple[float, float]
+    percent: bool = False
+    log_x: bool = False
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Pixels of a point."""
+        low, high = self.x
+        if self.log_x:
+            x, low, high = math.log(x), math.log(low), math.log(high)
+        across = (x - low) / (high - low) if high > low else 0.5
+        up = (y - self.y[0]) / (self.y[1] - self.y[0]) if self.y[1] > self.y[0] else 0.5
+        return _LEFT + across * (WIDTH - _LEFT - _RIGHT), HEIGHT - _BOTTOM - up * (HEIGHT - _TOP - _BOTTOM)
+
+
+def bar(value: float, low: float, high: float, *, kind: str = "plain") -> str:
+    """A thin bar from 0 to 1 with its interval, as wide as its place. Decoration: the same numbers stand beside it as text."""
+    full, start, end = (round(100 * min(max(x, 0.0), 1.0), 2) for x in (value, low, high))
+    return (
+        f'<svg class="bar {words(kind)}" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect class="track" width="100" height="10"/><rect class="fill" width="{full}" height="10"/>'
+        f'<rect class="range" x="{start}" y="4" width="{max(end - start, 0.4):.2f}" height="2"/></svg>'
+    )
+
+
+def lines(frame: Frame, rows: Sequence[Line], x_ticks: Sequence[float] | None = None) -> str:
+    """A chart of up to four rows of points with a legend along its top."""
+    parts = [_ground(frame, x_ticks)]
+    legend = float(_LEFT)
+    for number, row in enumerate(rows):
+        spots = [frame.place(x, y) for x, y in row.points]
+        tone = f"tone{number % 4}"
+        if row.style == "dots":
+            parts += [f'<circle class="{tone} dot" cx="{x:.1f}" cy="{y:.1f}" r="5"/>' for x, y in spots]
+            mark = f'<circle class="{tone} dot" cx="{legend + 8:.0f}" cy="14" r="5"/>'
+        else:
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+            parts.append(f'<polyline class="{tone} line {words(row.style)}" points="{path}"/>')
+            if len(spots) == 1:
+                parts.append(f'<circle class="{tone} dot" cx="{spots[0][0]:.1f}" cy="{spots[0][1]:.1f}" r="4"/>')
+            mark = f'<line class="{tone} line {words(row.style)}" x1="{legend:.0f}" x2="{legend + 18:.0f}" y1="14" y2="14"/>'
+        parts.append(f'{mark}<text class="legend" x="{legend + 24:.0f}" y="18">{words(row.name)}</text>')
+        legend += 42 + 7.2 * len(row.name)
+    return _svg(frame.title, WIDTH, HEIGHT, parts)
+
+
+def reliability(groups: Sequence[tuple[float, float, int]], title: str) -> str:
+    """Confidence against share right: (confidence, accuracy, answers) of each group; on the diagonal a model knows itself."""
+    frame = Frame(title, "how sure the model was", "how often it was right", (0, 1), (0, 1), percent=True)
+    (x0, y0), (x1, y1) = frame.place(0, 0), frame.place(1, 1)
+    most = max((n for _, _, n in groups), default=1)
+    parts = [_ground(frame, (0, 0.25, 0.5, 0.75, 1))]
+    parts.append(f'<line class="ideal" x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}"/>')
+    spots = [(*frame.place(sure, right), n, frame.place(sure, sure)[1]) for sure, right, n in groups]
+    parts += [f'<line class="gap" x1="{x:.1f}" x2="{x:.1f}" y1="{y:.1f}" y2="{ideal:.1f}"/>' for x, y, _, ideal in spots]
+    parts += [
+        f'<circle class="tone0 dot" cx="{x:.1f}" cy="{y:.1f}" r="{3 + 3 * math.sqrt(n / most):.1f}">'
+        f"<title>{sure:.0%} sure, {right:.0%} right, {n} answers</title></circle>"
+        for (x, y, n, _), (sure, right, _) in zip(spots, groups, strict=True)
+    ]
+    return _svg(title, WIDTH, HEIGHT, parts)
+
+
+def heat_map(counts: NDArray[np.int64], names: Sequence[str], title: str) -> str:
+    """A confusion matrix (c, c), rows truth, columns answers: the darker, the larger the share of the row. Up to 40 classes."""
+    classes = len(names)
+    cell = max(18, min(56, 460 // classes))
+    letters = min(max((len(name) for name in names), default=1), 16)
+    left, top = 24 + 7.4 * letters, 24 + (6.4 * letters if classes > 3 else 20)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    parts = _heat_words(names, left, top, cell)
+    for row, column in np.ndindex(classes, classes):
+        x, y = f"{left + column * cell:.1f}", f"{top + row * cell:.1f}"
+        part, count = float(share[row, column]), int(counts[row, column])
+        place = f'x="{x}" y="{y}" width="{cell - 1}" height="{cell - 1}"'
+        parts.append(f'<rect class="empty" {place}/>')
+        if not count:
+            continue
+        right = row == column
+        shade = 0.12 + 0.78 * (part if right else math.sqrt(part))  # rare confusions must be seen too
+        told = f"{words(names[row])} answered as {words(names[column])}: {count} ({part:.0%})"
+        kind = "right" if right else "wrong"
+        parts.append(f'<rect class="{kind}" {place} fill-opacity="{shade:.2f}"><title>{told}</title></rect>')
+        if classes <= _NUMBERS_UP_TO:
+            tone = "onto" if shade > 0.55 else "count"
+            at = f'x="{left + (column + 0.5) * cell:.1f}" y="{top + (row + 0.5) * cell + 5:.1f}"'
+            parts.append(f'<text class="{tone}" {at}>{count}</text>')
+    return _svg(title, round(left + cell * classes + 40), round(top + cell * classes + 12), parts, "heat")
+
+
+def _heat_words(names: Sequence[str], left: float, top: float, cell: int) -> list[str]:
+    """Class names along both sides, turned where many stand side by side, and what rows and columns are."""
+    middle = cell * len(names) / 2
+    turned = len(names) > 3
+    parts = [
+        f'<text class="axis" x="{left + middle:.0f}" y="13" text-anchor="middle">answer</text>',
+        f'<text class="axis" transform="translate(13 {top + middle:.0f}) rotate(-90)" text-anchor="middle">truth</text>',
+    ]
+    for i, name in enumerate(names):
+        word, full, at = words(name, 16), f"<title>{words(name)}</title>", (i + 0.5) * cell
+        parts.append(f'<text x="{left - 6:.0f}" y="{top + at + 4:.1f}" text-anchor="end">{full}{word}</text>')
+        turn = f"translate({left + at + (4 if turned else 0):.1f} {top - 6:.1f})" + (" rotate(-55)" if turned else "")
+        anchor = "start" if turned else "middle"
+        parts.append(f'<text transform="{turn}" text-anchor="{anchor}">{full}{word}</text>')
+    return parts
+
+
+def ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """Round numbers from `low` to `high`."""
+    span = high - low
+    if span <= 0:
+        return [low]
+    raw = span / about
+    unit = 10 ** math.floor(math.log10(raw))
+    step = next(unit * k for k in (1, 2, 2.5, 5, 10) if unit * k >= raw * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _ground(frame: Frame, x_ticks: Sequence[float] | None) -> str:
+    parts = []
+    for y in ticks(*frame.y):
+        x0, at = frame.place(frame.x[0], y)
+        parts.append(f'<line class="grid" x1="{x0:.1f}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        parts.append(f'<text x="{x0 - 7:.1f}" y="{at + 5:.1f}" text-anchor="end">{_number(y, frame.percent)}</text>')
+    below = HEIGHT - _BOTTOM
+    for x in ticks(*frame.x) if x_ticks is None else x_ticks:
+        at = frame.place(x, frame.y[0])[0]
+        word = _number(x, frame.percent and frame.x[1] <= 1)
+        parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{below}" y2="{below + 4}"/>')
+        parts.append(f'<text x="{at:.1f}" y="{below + 20}" text-anchor="middle">{word}</text>')
+    middle = (_LEFT + WIDTH - _RIGHT) / 2
+    parts.append(f'<text class="axis" x="{middle:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{words(frame.x_label)}</text>')
+    up = (_TOP + below) / 2
+    turn = f"translate(13 {up:.0f}) rotate(-90)"
+    parts.append(f'<text class="axis" transform="{turn}" text-anchor="middle">{words(frame.y_label)}</text>')
+    return "".join(parts)
+
+
+def _svg(title: str, width: int, height: int, parts: Sequence[str], kind: str = "chart") -> str:
+    return (
+        f'<svg class="{kind}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
+        f"<title>{words(title)}</title>{''.join(parts)}</svg>"
+    )
+
+
+def _number(value: float, percent: bool) -> str:
+    return f"{100 * value:g}" if percent else f"{value:,.10g}"
