@@ -64,7 +64,8 @@ def _street(rng: np.random.Generator, width: int, height: int) -> Image.Image:
 def _building(rng: np.random.Generator, pen: ImageDraw.ImageDraw, width: int, height: int, horizon: float) -> None:
     x, w = float(rng.uniform(-0.2, 0.9)) * width, float(rng.uniform(0.15, 0.5)) * width
     top = horizon - float(rng.uniform(0.15, 0.7)) * height
-    wall = _between(rng, (90, 80, 75), (225, 205, 185))
+    plaster = int(rng.integers(80, 200))  # one grey with a warm tint: no purple houses
+    wall = _between(rng, (plaster, plaster - 8, plaster - 30), (plaster + 35, plaster + 12, plaster + 2))
     pen.rectangle((x, top, x + w, horizon), fill=wall)
     pane = tuple(channel // 2 for channel in wall)
     step = width * float(rng.uniform(0.06, 0.12))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from sightline.data.roadsigns import weather
 from sightline.data.roadsigns.faces import CLASSES, FACES, face, style
@@ -18,7 +18,9 @@ from sightline.data.roadsigns.ground import LOUD, ground
 from sightline.types import Annotation
 
 OVERSAMPLING = 3
-MOST_COVERED = 0.22
+MOST_COVERED = 0.22  # of the sign's face
+LEAVES, POLE, STICKERS, SNOW = range(4)
+STICKER_TONES = tuple(tone for tone in LOUD if min(tone) < 200)  # a white one over blue would change what the sign says
 ORIGIN = "drawn:road-signs"
 Matrix = NDArray[np.float64]
 
@@ -165,12 +167,14 @@ def _worn(rng: np.random.Generator, plate: Image.Image) -> Image.Image:
 
 
 def _cover(rng: np.random.Generator, plate: Image.Image) -> Image.Image:
-    """Leaves, a pole, a sticker or a lump of snow over at most a quarter of the sign; smaller each time it was too much."""
-    kind, reach = int(rng.integers(4)), float(rng.uniform(0.55, 1.0))
+    """Leaves, a pole, a sticker or a lump of snow over at most MOST_COVERED of the sign; smaller each time it was too much."""
+    kind, reach = int(rng.integers(SNOW + 1)), float(rng.uniform(0.55, 1.0))
     solid = np.asarray(plate.getchannel("A")) > 127
     for _ in range(5):
         layer = Image.new("RGBA", plate.size, (0, 0, 0, 0))
         _thing(rng, layer, kind, reach)
+        if kind == SNOW:  # lies on the sign only
+            layer.putalpha(ImageChops.darker(layer.getchannel("A"), plate.getchannel("A")))
         hidden = np.asarray(layer.getchannel("A")) > 127
         if (hidden & solid).sum() <= MOST_COVERED * solid.sum():
             return Image.alpha_composite(plate, layer)
@@ -181,13 +185,13 @@ def _cover(rng: np.random.Generator, plate: Image.Image) -> Image.Image:
 def _thing(rng: np.random.Generator, layer: Image.Image, kind: int, reach: float) -> None:
     pen = ImageDraw.Draw(layer)
     side = layer.width
-    if kind == 0:  # leaves from one side
+    if kind == LEAVES:  # leaves from one side
         angle = rng.uniform(0, 2 * np.pi)
         spots = np.asarray((0.5 + 0.5 * np.cos(angle), 0.5 + 0.5 * np.sin(angle))) + rng.normal(0, 0.16 * reach, (14, 2))
         for (x, y), r in zip((spots * side).tolist(), rng.uniform(0.03, 0.1, 14) * side * reach, strict=True):
             g = int(rng.integers(70, 140))
             pen.ellipse((x - r, y - r * 0.6, x + r, y + r * 0.6), fill=(g // 2, g, g // 3, 255))
-    elif kind == 1:  # a pole or a branch in front
+    elif kind == POLE:  # a pole or a branch in front
         x, slant, thick = rng.uniform(0.05, 0.95), rng.uniform(-0.35, 0.35), rng.uniform(0.04, 0.15) * reach
         tone = int(rng.integers(40, 130))
         pen.line(
@@ -195,11 +199,11 @@ def _thing(rng: np.random.Generator, layer: Image.Image, kind: int, reach: float
             fill=(tone, tone - 6, tone - 14, 255),
             width=max(2, int(thick * side)),
         )
-    elif kind == 2:  # stickers
+    elif kind == STICKERS:  # stickers
         for _ in range(int(rng.integers(1, 4))):
             x, y = rng.uniform(0.1, 0.8, 2) * side
             w, h = rng.uniform(0.1, 0.24, 2) * side * reach
-            pen.rectangle((x, y, x + w, y + h), fill=(*LOUD[int(rng.integers(len(LOUD)))], 255))
+            pen.rectangle((x, y, x + w, y + h), fill=(*STICKER_TONES[int(rng.integers(len(STICKER_TONES)))], 255))
     else:  # snow lying on the top rim
         depth = rng.uniform(0.12, 0.3) * reach * side
         edge = [(float(x), float(depth * v)) for x, v in zip(np.linspace(0, side, 9), rng.uniform(0.5, 1.2, 9), strict=True)]

@@ -67,7 +67,7 @@ def snow(rng: np.random.Generator, pixels: Pixels, unit: float) -> Pixels:
 def night(rng: np.random.Generator, pixels: Pixels, _unit: float) -> Pixels:
     """Dark, bluish or sodium yellow, with a head-lamp's cone around the middle."""
     h, w, _ = pixels.shape
-    dark, cone = rng.uniform(0.14, 0.3), rng.uniform(0.15, 0.5)
+    dark, cone = rng.uniform(0.2, 0.34), rng.uniform(0.15, 0.5)
     y, x = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j]
     cx, cy = rng.uniform(-0.4, 0.4, 2)
     lamp = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) * rng.uniform(0.5, 1.5))[..., None]
