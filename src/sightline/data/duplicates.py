@@ -79,7 +79,7 @@ def near_pairs(hashes: Hashes, distance: int = DISTANCE) -> Pairs:
 
 def alike(hashes: Hashes, miniatures: Miniatures, distance: int = DISTANCE) -> Pairs:
     """Pairs (m, 2) that look the same: near hashes, and colours that agree. `miniatures` is (n, 8, 8, 3)."""
-    return _sorted_pairs(_alike(hashes, miniatures, distance))
+    return _sorted_pairs(_agreeing(pairs, miniatures) for pairs in _near(hashes, distance))
 
 
 def disagreement(first: Miniatures, second: Miniatures) -> NDArray[np.float32]:
@@ -96,45 +96,53 @@ def families(hashes: Hashes, miniatures: Miniatures, links: Pairs | None = None,
 
     `links` (k, 2) joins more pictures (exact copies, one group). Memory stays bounded: pairs are folded in as they come.
     """
-    extra = [] if links is None else [links]
-    return components(len(hashes), (part for source in (extra, _alike(hashes, miniatures, distance)) for part in source))
+    labels = np.arange(len(hashes), dtype=np.int64)
+    if links is not None:
+        labels = merged(labels, links)
+    for pairs in _batches(_near(hashes, distance)):
+        nearest = pairs[np.unique(pairs[:, 1], return_index=True)[1]]
+        # One neighbour each first: of 3,000 frames that look the same, the other 4 million pairs need no look at colours
+        for part in (nearest, pairs):
+            apart = part[labels[part[:, 0]] != labels[part[:, 1]]]
+            labels = merged(labels, _agreeing(apart, miniatures))
+    return labels
 
 
-def components(count: int, parts: Iterable[Pairs]) -> NDArray[np.int64]:
-    """Connected components (count,) of the graph whose edges come in parts (m, 2)."""
+def merged(labels: NDArray[np.int64], links: Pairs) -> NDArray[np.int64]:
+    """Component numbers (n,) after joining the components of the linked positions (m, 2)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    labels = np.arange(count, dtype=np.int64)
+    if not len(links):
+        return labels
+    edges = labels[links]
+    count = len(labels)
+    graph = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    return np.asarray(connected_components(graph, directed=False)[1][labels], np.int64)
+
+
+def _batches(parts: Iterable[Pairs], size: int = 1 << 16) -> Iterator[Pairs]:
+    """Small parts together, so that work done once a part stays small."""
     waiting: list[Pairs] = []
-
-    def fold() -> None:
-        nonlocal labels
-        edges = labels[np.concatenate(waiting)]
-        graph = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(count, count))
-        labels = connected_components(graph, directed=False)[1].astype(np.int64)[labels]
-        waiting.clear()
-
     for part in parts:
-        if len(part):
-            waiting.append(part)
-        if sum(map(len, waiting)) > 1 << 20:
-            fold()
+        waiting.append(part)
+        if sum(map(len, waiting)) >= size:
+            yield np.concatenate(waiting)
+            waiting.clear()
     if waiting:
-        fold()
-    return labels
+        yield np.concatenate(waiting)
+
+
+def _agreeing(pairs: Pairs, miniatures: Miniatures) -> Pairs:
+    """The pairs whose colours agree, judged some at a time."""
+    parts = [pairs[start : start + (1 << 14)] for start in range(0, len(pairs), 1 << 14)]
+    kept = [part[disagreement(miniatures[part[:, 0]], miniatures[part[:, 1]]) < DISAGREEMENT] for part in parts]
+    return np.concatenate([np.empty((0, 2), np.int64), *kept])
 
 
 def _sorted_pairs(parts: Iterable[Pairs]) -> Pairs:
     found = np.concatenate([np.empty((0, 2), np.int64), *parts])
     return found[np.lexsort((found[:, 1], found[:, 0]))]
-
-
-def _alike(hashes: Hashes, miniatures: Miniatures, distance: int) -> Iterator[Pairs]:
-    for pairs in _near(hashes, distance):
-        for start in range(0, len(pairs), 1 << 16):
-            part = pairs[start : start + (1 << 16)]
-            yield part[disagreement(miniatures[part[:, 0]], miniatures[part[:, 1]]) < DISAGREEMENT]
 
 
 def _near(hashes: Hashes, distance: int) -> Iterator[Pairs]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.duplicates import Hashes, Miniatures, Pairs, components, families, look, perceptual
+from sightline.data.duplicates import Hashes, Miniatures, Pairs, families, look, merged, perceptual
 from sightline.data.manifest import in_threads
 from sightline.errors import DatasetError, SightlineError
 from sightline.types import Dataset, ErrorInfo, Failure
@@ -92,10 +92,7 @@ def chained(keys: Sequence[str | None]) -> Pairs:
 
 def units(survey: Survey, groups: Sequence[str | None]) -> NDArray[np.int64]:
     """A number (n,) for each picture, shared by all that must stay on one side of a split: families joined with groups."""
-    family = survey.families()
-    first: dict[int, int] = {}
-    kin = [(first.setdefault(int(number), spot), spot) for spot, number in enumerate(family)]
-    return components(len(family), [np.array(kin, np.int64).reshape(-1, 2), chained(groups)])
+    return merged(survey.families(), chained(groups))
 
 
 def _look_at(files: Sequence[str]) -> list[_Seen]:
