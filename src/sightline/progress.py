@@ -6,7 +6,7 @@ The work calls `track` or `task`; a door installs a listener with `listen`. With
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def task(what: str, total: float | None = None) -> Iterator[Task]:
 
 def track(items: Iterable[T], what: str, total: float | None = None) -> Iterator[T]:
     """Yield `items`, advancing by one each."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = float(len(items))
     with task(what, total) as work:
         for item in items:
