@@ -101,6 +101,13 @@ def test_command_is_real(page: str, command: str):
         assert given <= options | {"--json", "--help"}
 
 
+def test_commands_that_messages_name_are_real():
+    """`sightline keys --new NAME` in a hint must exist."""
+    for path in (ROOT / "src").rglob("*.py"):
+        named = set(re.findall(r"`sightline ([a-z]+)", path.read_text()))
+        assert named <= {*VERBS, "command"}, path.name
+
+
 def test_every_verb_is_in_the_readme():
     told = {row[0].split()[-1] for row in rows(section(read("README.md"), "What it can do"))}
     assert told == set(VERBS)
