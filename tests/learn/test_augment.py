@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from sightline.learn.augment import NONE, Augment, augment  # noqa: E402
+
+pytestmark = pytest.mark.deep
+
+
+def draws(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def batch(n=4, size=24, seed=1):
+    images = torch.randint(0, 256, (n, size, size, 3), dtype=torch.uint8, generator=draws(seed))
+    return images, torch.eye(n)
+
+
+def test_nothing_asked_changes_nothing():
+    images, targets = batch()
+    changed, same = augment(images, targets, NONE, 24, draws())
+    assert torch.equal(changed, images.float())
+    assert torch.equal(same, targets)
+
+
+def test_same_generator_same_batch_and_the_global_state_is_not_touched():
+    images, targets = batch()
+    how = Augment(erase=0.5, mixup=0.2, cutmix=0.5)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    one, soft = augment(images, targets, how, 16, draws(3))
+    torch.manual_seed(99)
+    two, again = augment(images, targets, how, 16, draws(3))
+    other, _ = augment(images, targets, how, 16, draws(4))
+    assert one.shape == (4, 16, 16, 3)
+    assert torch.equal(one, two)
+    assert torch.equal(soft, again)
+    assert not torch.equal(one, other)
+    torch.manual_seed(5)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_flip_mirrors_about_half_and_off_never():
+    images = torch.zeros(64, 8, 8, 3, dtype=torch.uint8)
+    images[:, :, :4] = 255
+    targets = torch.zeros(64, 2)
+    flipped, _ = augment(images, targets, replace(NONE, flip=True), 8, draws())
+    mirrored = (flipped[:, 4, 0, 0] < 128).sum()
+    assert 16 < mirrored < 48
+    mirrors = flipped[:, 4, 0, 0] < 128
+    assert torch.allclose(flipped[mirrors], images[:1].flip(2).float(), atol=0.01)
+    shaken, _ = augment(images, targets, Augment(flip=False), 8, draws())
+    assert (shaken[:, 4, 1, 0] > shaken[:, 4, 6, 0]).all()
+
+
+def test_shift_brings_in_the_ground():
+    images = torch.full((32, 20, 20, 3), 200, dtype=torch.uint8)
+    fill = torch.tensor([10.0, 20.0, 30.0])
+    moved, _ = augment(images, torch.zeros(32, 2), replace(NONE, shift=0.3), 20, draws(), fill=fill)
+    edge = torch.cat([moved[:, 0, 10], moved[:, -1, 10], moved[:, 10, 0], moved[:, 10, -1]])
+    assert (edge - fill).abs().sum(1).min() < 0.5
+    assert moved[:, 10, 10].min() > 199
+
+
+def test_view_shows_the_middle_of_a_larger_stored_picture():
+    images = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
+    images[:, 8:24, 8:24] = 250
+    seen, _ = augment(images, torch.zeros(1, 2), replace(NONE, view=0.5), 16, draws())
+    assert seen.min() > 249
+
+
+@pytest.mark.parametrize("strength", [0.2, 0.5])
+def test_colours_change_by_as_much_as_asked(strength):
+    grey = torch.full((200, 4, 4, 3), 100, dtype=torch.uint8)
+    changed, _ = augment(grey, torch.zeros(200, 2), replace(NONE, colour=strength), 4, draws())
+    # a grey picture has neither contrast nor saturation: only brightness changes it
+    assert changed.min() >= 100 * (1 - strength) - 0.01
+    assert changed.max() <= 100 * (1 + strength) + 0.01
+    assert changed.max() - changed.min() > 100 * strength
+    assert (changed.amax((1, 2, 3)) - changed.amin((1, 2, 3))).max() < 0.01
+
+
+def test_saturation_keeps_the_brightness_of_a_pixel():
+    red = torch.zeros(50, 2, 2, 3, dtype=torch.uint8)
+    red[..., 0] = 200
+    changed, _ = augment(red, torch.zeros(50, 2), replace(NONE, colour=0.3), 2, draws())
+    luma = changed @ torch.tensor([0.299, 0.587, 0.114])
+    assert (luma / (0.299 * 200)).min() > 0.69  # brightness only
+    assert (changed[..., 1] != 0).any()
+
+
+def test_erase_blanks_a_part_with_the_ground():
+    images = torch.full((64, 32, 32, 3), 250, dtype=torch.uint8)
+    fill = torch.tensor([1.0, 2.0, 3.0])
+    changed, _ = augment(images, torch.zeros(64, 2), replace(NONE, erase=0.5), 32, draws(), fill=fill)
+    blank = (changed - fill).abs().sum(3) < 0.01
+    share = blank.float().mean((1, 2))
+    assert 16 < (share > 0).sum() < 48
+    assert share[share > 0].min() > 0.005
+    assert share.max() < 0.25
+
+
+@pytest.mark.parametrize("how", [replace(NONE, mixup=0.4), replace(NONE, cutmix=1.0), replace(NONE, mixup=0.4, cutmix=0.5)])
+def test_mixing_keeps_targets_in_proportion(how):
+    levels = torch.tensor([0, 80, 160, 240], dtype=torch.uint8)
+    images = levels.view(4, 1, 1, 1).expand(4, 32, 32, 3).contiguous()
+    for seed in range(4):
+        mixed, soft = augment(images, torch.eye(4), how, 32, draws(seed))
+        assert torch.allclose(soft.sum(1), torch.ones(4))
+        assert torch.allclose(mixed.mean((1, 2, 3)), soft @ levels.float(), atol=0.5)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("torch")
+
+from sightline.errors import UsageError
+from sightline.learn.plan import (
+    FINE_TUNE,
+    LONGEST,
+    SCRATCH,
+    Agreement,
+    differences,
+    keep_plan,
+    kept_plan,
+    plan_from,
+    within,
+)
+
+pytestmark = pytest.mark.deep
+
+
+@pytest.mark.parametrize("plan", [FINE_TUNE, SCRATCH])
+def test_values_go_through_json_and_back(plan):
+    assert plan_from(json.loads(json.dumps(plan.values()))) == plan
+
+
+def test_drawn_symbols_are_not_mirrored_by_default_and_photographs_are():
+    assert FINE_TUNE.augment.flip
+    assert not SCRATCH.augment.flip
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"lr": 0}, {"batch": -1}, {"ema": 1.0}, {"label_smoothing": 1.5}])
+def test_impossible_values_are_refused(wrong):
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        replace(SCRATCH, **wrong)
+
+
+def test_unknown_value():
+    with pytest.raises(UsageError, match="speed"):
+        plan_from({**SCRATCH.values(), "speed": 3})
+
+
+def test_epochs_that_fit():
+    plan = replace(SCRATCH, epochs=10)
+    assert within(plan, 1.0, 6.0).epochs == 9  # 10 % are kept back
+    assert within(plan, 0.01, 60.0).epochs == 1
+    assert within(plan, 1000.0, 1.0).epochs == 10 * LONGEST
+
+
+def test_a_kept_plan_comes_back_and_a_broken_file_is_none(tmp_path):
+    assert kept_plan(tmp_path) is None
+    agreement = Agreement({"asked": 1}, SCRATCH, {"network": "abc"}, {"torch": "2"})
+    keep_plan(tmp_path, agreement)
+    assert kept_plan(tmp_path) == agreement
+    (tmp_path / "plan.json").write_text("{")
+    assert kept_plan(tmp_path) is None
+
+
+def test_differences_are_named():
+    other = replace(SCRATCH, lr=0.5, augment=replace(SCRATCH.augment, flip=True))
+    assert differences(SCRATCH.values(), other.values()) == ["flip False -> True", f"lr {SCRATCH.lr} -> 0.5"]
+    assert differences(SCRATCH.values(), SCRATCH.values()) == []
