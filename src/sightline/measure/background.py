@@ -26,7 +26,7 @@ def learning(data: ReportData) -> str:
         if curve.doubled is not None:
             shift = curve.points[-1][1] - curve.expected(last)
             along = np.geomspace(first, last, 24)
-            rows.append(plots.Line("law", [(x, curve.expected(x)) for x in along]))
+            rows.append(plots.Line("trend", [(x, curve.expected(x)) for x in along]))
             ahead = [(x, min(1.0, curve.expected(x) + shift)) for x in np.geomspace(last, 2 * last, 8)]
             rows.append(plots.Line("forecast", ahead, "dashed"))
             shown += [y for _, y in ahead] + [curve.expected(first)]
@@ -42,7 +42,7 @@ def learning(data: ReportData) -> str:
         counts = [count for count, _ in curve.points if count <= 2 * last]
         said = "Trained on parts of the pictures: where the curve still climbs, more pictures help."
         if curve.doubled is not None:
-            said += f" With {2 * last:,} pictures the law of the measured points expects {100 * curve.doubled:.1f} %."
+            said += f" With {2 * last:,} pictures their trend leads to about {100 * curve.doubled:.1f} %."
         parts.append(figure(plots.lines(frame, rows, (*_apart(counts), 2 * last)), said, "Would more pictures help?"))
     html = "".join(part for part in parts if part)
     return f'<div class="pair">{html}</div>' if html else ""

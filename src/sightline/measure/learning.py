@@ -152,5 +152,8 @@ def _class_sentences(per_class: Mapping[str, ClassScores], pictures: Mapping[str
     sentences = []
     for recall, name in clear[:_WEAK_CLASSES]:
         had = f" from {pictures[name]:,} training pictures" if name in pictures else ""
-        sentences.append(f"More pictures of {name} would help most: recall {recall:.2f}{had}, {mean:.2f} on average.")
+        sentences.append(
+            f"It finds only {100 * recall:.0f} of 100 pictures of {name} (recall {recall:.2f}{had}; {mean:.2f} on average): "
+            f"more pictures of {name} would help most."
+        )
     return sentences[:1] + [line.replace("would help most", "would help too", 1) for line in sentences[1:]]

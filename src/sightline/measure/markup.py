@@ -18,17 +18,17 @@ def words(value: object, most: int = 0) -> str:
     clean = _UNFIT.sub("\ufffd", str(value).encode("utf-8", "replace").decode())
     if most and len(clean) > most:
         clean = clean[: most - 1] + "…"
-    return escape(clean)
+    return escape(clean).replace(" %", "\u00a0%")  # a number and its sign stay on one line
 
 
 def percent(value: float) -> str:
-    """0.8723 -> "87.2 %"; a value that is not quite 0 or 1 is never shown as such."""
+    """0.8723 -> "87.2 %" (with a space that does not break); a value that is not quite 0 or 1 is never shown as such."""
     shown = f"{100 * value:.1f}"
     if shown == "100.0" and value < 1:
         shown = "> 99.9"
     elif shown == "0.0" and value > 0:
         shown = "< 0.1"
-    return escape(shown.removesuffix(".0")) + " %"
+    return escape(shown.removesuffix(".0")) + "\u00a0%"
 
 
 def of_hundred(value: float) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sightline.measure.markup import words
 
 WIDTH, HEIGHT = 460, 280  # small enough that 14-pixel letters stay readable on a phone
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 34, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 24, 34, 46
 _NUMBERS_UP_TO = 14  # classes of a heat map whose cells have room for a number
 
 
@@ -77,7 +77,7 @@ def lines(frame: Frame, rows: Sequence[Line], x_ticks: Sequence[float] | None = 
                 parts.append(f'<circle class="{tone} dot" cx="{spots[0][0]:.1f}" cy="{spots[0][1]:.1f}" r="4"/>')
             mark = f'<line class="{tone} line {words(row.style)}" x1="{legend:.0f}" x2="{legend + 18:.0f}" y1="14" y2="14"/>'
         parts.append(f'{mark}<text class="legend" x="{legend + 24:.0f}" y="18">{words(row.name)}</text>')
-        legend += 42 + 7.2 * len(row.name)
+        legend += 46 + 7.6 * len(row.name)
     return _svg(frame.title, WIDTH, HEIGHT, parts)
 
 
@@ -101,11 +101,12 @@ def reliability(groups: Sequence[tuple[float, float, int]], title: str) -> str:
 def heat_map(counts: NDArray[np.int64], names: Sequence[str], title: str) -> str:
     """A confusion matrix (c, c), rows truth, columns answers: the darker, the larger the share of the row. Up to 40 classes."""
     classes = len(names)
-    cell = max(18, min(56, 460 // classes))
+    cell = max(18, min(48, 340 // classes))
     letters = min(max((len(name) for name in names), default=1), 16)
-    left, top = 24 + 7.4 * letters, 24 + (6.4 * letters if classes > 3 else 20)
+    turned = classes > 3 or 7.4 * letters > cell
+    left, top = 24 + 7.4 * letters, 26 + (6.4 * letters if turned else 18)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    parts = _heat_words(names, left, top, cell)
+    parts = _heat_words(names, left, top, cell, turned=turned)
     for row, column in np.ndindex(classes, classes):
         x, y = f"{left + column * cell:.1f}", f"{top + row * cell:.1f}"
         part, count = float(share[row, column]), int(counts[row, column])
@@ -119,16 +120,17 @@ def heat_map(counts: NDArray[np.int64], names: Sequence[str], title: str) -> str
         kind = "right" if right else "wrong"
         parts.append(f'<rect class="{kind}" {place} fill-opacity="{shade:.2f}"><title>{told}</title></rect>')
         if classes <= _NUMBERS_UP_TO:
-            tone = "onto" if shade > 0.55 else "count"
+            tone = "onto" if shade > 0.8 else "mid" if shade > 0.5 else "count"
             at = f'x="{left + (column + 0.5) * cell:.1f}" y="{top + (row + 0.5) * cell + 5:.1f}"'
             parts.append(f'<text class="{tone}" {at}>{count}</text>')
-    return _svg(title, round(left + cell * classes + 40), round(top + cell * classes + 12), parts, "heat")
+    width = left + cell * classes + (4.2 * letters if turned else 6)
+    kind = "heat many" if classes > 5 else "heat"
+    return _svg(title, round(width), round(top + cell * classes + 6), parts, kind)
 
 
-def _heat_words(names: Sequence[str], left: float, top: float, cell: int) -> list[str]:
+def _heat_words(names: Sequence[str], left: float, top: float, cell: int, *, turned: bool) -> list[str]:
     """Class names along both sides, turned where many stand side by side, and what rows and columns are."""
     middle = cell * len(names) / 2
-    turned = len(names) > 3
     parts = [
         f'<text class="axis" x="{left + middle:.0f}" y="13" text-anchor="middle">answer</text>',
         f'<text class="axis" transform="translate(13 {top + middle:.0f}) rotate(-90)" text-anchor="middle">truth</text>',
@@ -149,7 +151,7 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
         return [low]
     raw = span / about
     unit = 10 ** math.floor(math.log10(raw))
-    step = next(unit * k for k in (1, 2, 2.5, 5, 10) if unit * k >= raw * 0.999)
+    step = next(unit * k for k in (1, 2, 5, 10) if unit * k >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 

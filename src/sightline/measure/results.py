@@ -16,6 +16,7 @@ from sightline.measure.scores import Scores
 from sightline.types import Score
 
 HEAT_MAP_UP_TO = 40  # classes; above, the list of confusions says more
+BESIDE_UP_TO = 16  # classes of a heat map that fits beside the list
 CONFUSIONS = 12
 MISTAKES = 48
 LONG_TABLE = 25  # rows from which a table scrolls by itself
@@ -164,11 +165,11 @@ def confusions(data: ReportData) -> str:
             break
         share = count / int(counts[truth].sum())
         said = f"{words(names[truth], 40)} <span class='note'>taken for</span> {words(names[answer], 40)}"
-        rows.append((said, f"{count:,}", f"{percent(share)} of {words(names[truth], 40)}"))
+        rows.append((said, f"{count:,}", percent(share)))
     if not rows:
         return "<p>No picture was taken for another class.</p>"
-    heads = (("mix-up", ""), ("times", "num"), ("share", "num"))
-    html = table(heads, rows, caption="Most frequent mix-ups")
+    heads = (("mix-up", ""), ("times", "num"), ("of the true class", "num"))
+    html = f"<div>{table(heads, rows, caption='Most frequent mix-ups')}</div>"
     if len(names) <= HEAT_MAP_UP_TO:
         drawing = plots.heat_map(counts, names, "Confusion matrix: rows are the truth, columns the answers")
         html += figure(
@@ -176,7 +177,7 @@ def confusions(data: ReportData) -> str:
             "Each row shows what became of one class's pictures: on the diagonal right answers, beside it mix-ups. The "
             "stronger the colour, the larger the share of the row.",
         )
-    return f'<div class="pair">{html}</div>'
+    return f'<div class="pair">{html}</div>' if len(names) <= BESIDE_UP_TO else html
 
 
 def mistakes(data: ReportData) -> str:
