@@ -20,6 +20,7 @@ VERBS: dict[str, Verb] = {
     "evaluate": Verb("sightline.verbs.evaluate", "Measure a model on labelled pictures it has not seen.", rest=True),
     "predict": Verb("sightline.verbs.predict", "Say what is in pictures.", rest=True),
     "serve": Verb("sightline.web.serve", "Answer over HTTP, with a page to try the model."),
+    "keys": Verb("sightline.web.keys", "List, make and revoke API keys for a server on the network."),
     "demo": Verb("sightline.cli.demo", "Draw road signs, train on them, show the result: no downloads."),
     "doctor": Verb("sightline.verbs.doctor", "Say what is installed and what will be used."),
 }

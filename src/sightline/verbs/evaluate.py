@@ -1,0 +1,140 @@
+"""evaluate: measure a model on labelled pictures it has not seen, and write a report that people can read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from sightline.errors import DatasetError
+from sightline.measure.scores import ClassScores
+from sightline.types import Dataset, Failure, Finding, Item, Record, Score
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from sightline.types import Card
+
+
+class Evaluation(Record):
+    """Scores with their intervals, overall and for each class."""
+
+    scores: dict[str, Score]
+    classes: dict[str, ClassScores]
+    report: str
+    model: str
+    pictures: int
+    unknown_rate: float = Field(description="share of these pictures that the model flags as unlike its training set")
+    advice: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+def evaluate(data: Path, /, *, model: str | None = None, report: Path | None = None, seed: int = 0) -> Evaluation:
+    """Measure a model on labelled pictures it has not seen.
+
+    Args:
+        data: Labelled pictures: class folders, a folder with a CSV, a zip or tar. Of given splits the test part is used.
+        model: A model's folder, zip or name; by default the one trained last.
+        report: Folder for report.html; by default next to the model, in evaluations/.
+        seed: Of the bootstrap that makes the intervals.
+    """
+    from sightline.data.health import check
+    from sightline.data.readers import read
+    from sightline.data.survey import survey
+    from sightline.measure.learning import diagnose
+    from sightline.measure.report_data import ReportData
+    from sightline.runtime.bundle import latest, read_bundle
+    from sightline.runtime.model import Model
+    from sightline.verbs import outcome
+
+    bundle = read_bundle(model or latest())
+    recogniser = Model(bundle.card, bundle.onnx)
+    dataset = read(data)
+    tested = dataset.model_copy(update={"items": _tested(dataset, recogniser.card)})
+    seen = survey(tested)
+    leaks = outcome.seen_before(bundle, seen, tested.items)
+    findings = (*leaks, *(one for one in check(tested, seen) if one.kind in WORTH_SAYING))
+    answered = outcome.answer(recogniser, tested.items)
+    scores = outcome.scores_of(answered, recogniser.card, seed)
+    train_counts = recogniser.card.dataset.get("train_pictures")
+    advice = diagnose(None, scores.overall, None, scores.classes, pictures=train_counts)
+    story = ReportData(
+        title=f"{recogniser.card.name} on {dataset.name}",
+        scores=scores,
+        tested_on=f"{len(answered.items)} pictures of {dataset.name}",
+        diagnosis=(*(finding.message for finding in leaks), *advice),
+        findings=findings,
+        failures=answered.failures,
+    )
+    folder = report or (bundle.path.parent / f"{bundle.path.stem}-evaluations" / f"{dataset.name}-{dataset.hash[:8]}")
+    page = outcome.write_report(folder, story, answered, recogniser.card)
+    return Evaluation(
+        scores=dict(scores.overall),
+        classes=dict(scores.classes),
+        report=str(page),
+        model=str(bundle.path),
+        pictures=len(answered.items),
+        unknown_rate=outcome.unknown_rate(answered, recogniser.card),
+        advice=story.diagnosis,
+        findings=findings,
+        failures=(*dataset.failures, *answered.failures),
+    )
+
+
+# what a health check of test pictures has to say that matters for their scores
+WORTH_SAYING = frozenset({"unreadable", "label_conflict", "exact_duplicate", "near_duplicate"})
+
+
+def _tested(dataset: Dataset, card: Card) -> tuple[Item, ...]:
+    """The pictures to test on: the data's own test part, else val, else all; their labels must be the model's."""
+    import difflib
+
+    items = dataset.part("test") or dataset.part("val") or dataset.items
+    foreign = sorted({label for item in items for label in item.labels} - set(card.classes))
+    if foreign:
+        near = difflib.get_close_matches(foreign[0], card.classes, 1)
+        hint = f"did you mean {near[0]}?" if near else "the model knows: " + ", ".join(card.classes[:12])
+        raise DatasetError(f"the model does not know the label {foreign[0]!r} ({len(foreign)} such labels)", hint=hint)
+    if card.task != "multilabel":
+        items = tuple(item for item in items if len(item.labels) == 1)
+    if not items:
+        raise DatasetError("no picture has a label the model could be measured on", hint="put pictures into class folders")
+    return items
+
+
+def show(result: Evaluation) -> RenderableType:
+    """The number that matters first, then each class, then what to look at."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from sightline.verbs.outcome import headline, score_text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("class")
+    for heading in ("pictures", "recall", "precision", "F1"):
+        table.add_column(heading, justify="right")
+    weakest = sorted(result.classes.items(), key=lambda pair: pair[1].f1.value)
+    for name, one in weakest[:30]:
+        table.add_row(Text(name), str(one.support), score_text(one.recall), score_text(one.precision), f"{one.f1.value:.1%}")
+    rows: list[RenderableType] = [Text(headline(result.scores), style="bold"), Text()]
+    others = [f"{name} {score_text(score)}" for name, score in result.scores.items() if name not in ("top1", "map")]
+    rows += [
+        Text("  ".join(others), style="dim"),
+        Text(),
+        Text(f"weakest classes first{_more(len(weakest), 30)}"),
+        table,
+        Text(),
+    ]
+    rows += [Text(f"- {line}") for line in result.advice]
+    if result.failures:
+        rows.append(Text(f"{len(result.failures)} pictures could not be used, the first: {result.failures[0].picture}: "
+                         f"{result.failures[0].error.message}", style="yellow"))  # fmt: skip
+    rows.append(Text(f"report  {result.report}"))
+    return Group(*rows)
+
+
+def _more(count: int, shown: int) -> str:
+    return f" (the first {shown} of {count})" if count > shown else ""
