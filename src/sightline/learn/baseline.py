@@ -1,4 +1,4 @@
-"""What a model must beat: always naming the most frequent class, and a linear model on gradient histograms (HOG), as one did in 2005.
+"""What a model must beat: always naming the most frequent class, and a linear model on gradient histograms (HOG).
 
 Knows pictures only as files; uses neither torch nor pretrained weights.
 """
@@ -30,7 +30,7 @@ STRENGTH = 0.003  # C of the linear model on 1,764 standardised gradients
 def baselines(dataset: Dataset, seed: int = 0) -> dict[str, Score]:
     """`majority` and `hog` on (a sample of) the validation pictures: top-1, for several labels mean average precision."""
     rng = np.random.default_rng(seed)
-    train, val = (_some(dataset.part(part), count, rng) for part, count in (("train", TRAINING), ("val", TESTING)))
+    train, val = _some(dataset.part("train"), TRAINING, rng), _some(dataset.part("val"), TESTING, rng)
     task, classes = dataset.task, dataset.classes
     truth, tested = targets(train, classes, task), targets(val, classes, task)
     share = truth.mean(axis=0) if task == "multilabel" else np.bincount(truth, minlength=len(classes)) / len(truth)
@@ -58,7 +58,7 @@ def _some(items: Sequence[Item], most: int, rng: np.random.Generator) -> list[It
 
 
 def _gradients(items: Sequence[Item], work: progress.Task) -> Floats:
-    """Histograms of oriented gradients (Dalal and Triggs 2005, doi:10.1109/CVPR.2005.177): (n, 1764); NaN for a broken picture."""
+    """Histograms of oriented gradients (Dalal and Triggs 2005, doi:10.1109/CVPR.2005.177): (n, 1764); broken: NaN."""
     from skimage.feature import hog
 
     def one(item: Item) -> Floats:

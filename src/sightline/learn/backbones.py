@@ -1,0 +1,256 @@
+"""Which network, from which weights: the size dial, the weights folder, the hub, or none. Always says which.
+
+Knows nothing of pictures and training. Only `build` imports torch and timm; everything is decided without them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sightline import progress
+from sightline.errors import DataError, UsageError, missing_extra
+from sightline.files import sha256_file
+from sightline.settings import settings
+from sightline.types import InputSpec, Size
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Fit = Literal["crop", "squash", "pad"]
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, std on the scale 0..1
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network with freely licensed (Apache-2.0) ImageNet weights. `tag` names timm's weights; `size` is pixels a side."""
+
+    name: str
+    tag: str
+    size: int = 224
+
+
+# The dial. ImageNet top-1 and parameters of the first of each: 57.9 % 1.6 M, 72.9 % 3.5 M, 81.3 % 8.8 M, 84.2 % 28.6 M.
+DIAL: dict[Size, tuple[Candidate, ...]] = {
+    "tiny": (Candidate("mobilenetv3_small_050", "lamb_in1k"), Candidate("lcnet_050", "ra2_in1k")),
+    "small": (Candidate("mobilenetv2_100", "ra_in1k"), Candidate("mobilenetv3_large_100", "ra_in1k")),
+    "medium": (
+        Candidate("repvit_m1_1", "dist_300e_in1k"),
+        Candidate("mobilenetv4_conv_medium", "e500_r256_in1k", 256),
+        Candidate("resnet50", "a1_in1k"),
+    ),
+    "large": (Candidate("convnext_tiny", "in12k_ft_in1k"),),
+}
+OPTIONS = ("pad_type",)  # what a weights file may say about the network's build, beside mean and std
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A pretrained network to start from. `weights` is told to people, `key` (hex) names network, weights and input exactly."""
+
+    name: str
+    path: Path
+    weights: str
+    input: InputSpec
+    options: tuple[tuple[str, str], ...]
+    key: str
+    why: str = ""  # when it is not what the dial means: one clause that says so
+
+
+def choose(size: Size = "small", backbone: str | None = None, input_size: int | None = None, fit: Fit = "pad") -> Start | None:
+    """The pretrained network for the dial (or the timm name `backbone`), or None when no weights can be had.
+
+    Looks for the dial's networks in SIGHTLINE_WEIGHTS (NAME.safetensors or NAME.TAG.safetensors, timm's layout), then on the
+    hub unless offline, then takes any other network in the folder. Raises DataError for a weights file that is not one,
+    UsageError for a name that timm does not know.
+    """
+    wanted = (_named(backbone),) if backbone else DIAL[size]
+    folder = dict(_in_folder())
+    for candidate in wanted:
+        path = folder.get(f"{candidate.name}.{candidate.tag}") or folder.get(candidate.name)
+        if path:
+            return _start(candidate, path, path.name, input_size, fit)
+    repository = f"timm/{wanted[0].name}.{wanted[0].tag}"
+    fetched = from_hub(repository)
+    if fetched:
+        return _start(wanted[0], fetched, f"hub:{repository}", input_size, fit)
+    if backbone:
+        where = "and SIGHTLINE_OFFLINE forbids the hub" if settings().offline else "and the hub has not given them"
+        raise DataError(
+            f"no weights for {backbone}: SIGHTLINE_WEIGHTS holds no {backbone}.safetensors, {where}",
+            hint="put the file there, leave the network out to let sightline choose, or train from scratch with --way scratch",
+        )
+    for other, path in folder.items():
+        if _in_dial(other) or _timm().is_model(other.split(".")[0]):
+            why = f"no weights of {wanted[0].name} at hand, {path.name} taken instead"
+            progress.note(why)
+            return _start(_named(other), path, path.name, input_size, fit, why=why)
+    progress.note(f"no pretrained weights found ({wanted[0].name}): a network is trained from scratch")
+    return None
+
+
+def _in_folder() -> Iterator[tuple[str, Path]]:
+    folder = settings().weights
+    if folder is not None:
+        for path in sorted(folder.glob("*.safetensors")):
+            yield path.name.removesuffix(".safetensors"), path
+
+
+def _in_dial(name: str) -> Candidate | None:
+    every = (candidate for candidates in DIAL.values() for candidate in candidates)
+    return next((candidate for candidate in every if name in (candidate.name, f"{candidate.name}.{candidate.tag}")), None)
+
+
+def _named(name: str) -> Candidate:
+    """The candidate of that name: from the dial, else what timm says about it; UsageError when it knows nothing."""
+    known = _in_dial(name)
+    if known:
+        return known
+    timm = _timm()
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        near = difflib.get_close_matches(architecture, timm.list_models(), 3)
+        raise UsageError(f"timm knows no network {name!r}", hint=f"did you mean {', '.join(near)}?" if near else "")
+    config = timm.get_pretrained_cfg(name)
+    return Candidate(architecture, tag or (config.tag if config else ""), max(config.input_size[1:]) if config else 224)
+
+
+def _start(candidate: Candidate, path: Path, weights: str, input_size: int | None, fit: Fit, *, why: str = "") -> Start:
+    said = header(path)
+    options = tuple((name, said[name]) for name in OPTIONS if name in said)
+    mean, std = (_three(said[name], path) if name in said else None for name in ("mean", "std"))
+    if mean is None or std is None:
+        mean, std = _normalisation(candidate)
+    spec = InputSpec(
+        size=input_size or candidate.size,
+        fit=fit,
+        interpolation="bicubic",
+        mean=mean,
+        std=std,
+    )
+    facts = [candidate.name, sha256_file(path), dict(options), spec.size, spec.mean, spec.std]
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+    return Start(candidate.name, path, weights, spec, options, key, why)
+
+
+def _normalisation(candidate: Candidate) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and std that the weights were trained with: every network of the dial uses ImageNet's; timm knows the others'."""
+    if any(candidate in candidates for candidates in DIAL.values()):
+        return IMAGENET
+    config = _timm().get_pretrained_cfg(f"{candidate.name}.{candidate.tag}" if candidate.tag else candidate.name)
+    return (tuple(config.mean), tuple(config.std)) if config else IMAGENET
+
+
+def header(path: Path) -> dict[str, str]:
+    """What a safetensors file says about itself (its `__metadata__`); DataError when it is not one or was cut off.
+
+    Format: 8 bytes little-endian length, that many bytes of JSON, then the tensors (huggingface/safetensors, format section).
+    """
+    try:
+        with path.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            size = path.stat().st_size
+            if length > min(size, 100_000_000):
+                raise ValueError("its header is longer than the file")
+            content = json.loads(stream.read(length))
+        ends = [entry["data_offsets"][1] for name, entry in content.items() if name != "__metadata__"]
+        if 8 + length + max(ends, default=0) != size:
+            raise ValueError("it is cut off, or longer than its header says")
+        return {str(name): str(value) for name, value in content.get("__metadata__", {}).items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise DataError(f"{path} is no usable weights file: {error}", hint="download or copy it again") from error
+
+
+def _three(text: str, path: Path) -> tuple[float, float, float]:
+    try:
+        first, second, third = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise DataError(
+            f"{path} says mean or std {text!r}, which is not three numbers", hint="write them as 0.5,0.5,0.5"
+        ) from error
+    return first, second, third
+
+
+def from_hub(repository: str, endpoint: str | None = None) -> Path | None:
+    """`model.safetensors` of a repository of the Hugging Face hub, kept in settings().cache/hub; None when it cannot be had.
+
+    A file that is there already is used without asking anybody; otherwise, unless offline, the hub is asked for this one file,
+    without telemetry, and given up after a few seconds when it does not answer.
+    """
+    try:
+        import huggingface_hub as hub
+        from huggingface_hub import constants
+        from huggingface_hub.utils.tqdm import disable_progress_bars
+    except ImportError:
+        return None
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    disable_progress_bars()
+    folder, file = settings().cache / "hub", "model.safetensors"
+    try:
+        return Path(hub.hf_hub_download(repository, file, cache_dir=folder, local_files_only=True))
+    except Exception:  # not there yet
+        if settings().offline:
+            return None
+    try:
+        _reach(endpoint or constants.ENDPOINT)  # the library itself would try for half a minute
+        with progress.task(f"Fetching weights {repository}"):
+            return Path(hub.hf_hub_download(repository, file, cache_dir=folder, etag_timeout=4, endpoint=endpoint))
+    except Exception as error:  # no connection, no such repository, no space: a dozen classes of three libraries
+        reason = (str(error).splitlines() or [""])[0]
+        progress.note(f"the hub has not given {repository}: {type(error).__name__}: {reason[:160]}")
+        return None
+
+
+def _reach(endpoint: str, seconds: float = 4.0) -> None:
+    """Return when something answers there, whatever it says; raises OSError."""
+    import urllib.error
+    import urllib.request
+
+    if not endpoint.startswith(("http://", "https://")):
+        raise OSError(f"{endpoint} is no web address")
+    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(endpoint, timeout=seconds):
+        pass
+
+
+def build(start: Start) -> tuple[nn.Module, int]:
+    """The pretrained backbone, float32, in evaluation mode: (module (n, 3, size, size) normalised -> (n, width), width).
+
+    Raises DataError when the weights do not fit the network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from sightline.learn.pooled import Pooled
+
+    timm = _timm()
+    network = timm.create_model(start.name, pretrained=False, num_classes=0, **dict(start.options))
+    head = network.pretrained_cfg.get("classifier") or ()
+    heads = [head] if isinstance(head, str) else list(head)
+    unneeded = tuple(f"{name.rpartition('.')[0] or name}." for name in heads)  # "head.fc" -> "head."
+    try:
+        state, needed = load_file(start.path), set(network.state_dict())
+        network.load_state_dict({name: t for name, t in state.items() if name in needed or not name.startswith(unneeded)})
+    except (SafetensorError, RuntimeError, OSError) as error:
+        first = str(error).replace("\t", " ").splitlines()
+        raise DataError(
+            f"{start.path} does not fit the network {start.name}: {' '.join(line.strip() for line in first[:2])[:240]}",
+            hint="the file must be named after its network in timm's layout, NAME.safetensors; download it again",
+        ) from error
+    network.eval()
+    module = Pooled(network, start.input.size)
+    return module.eval(), module.width
+
+
+def _timm() -> Any:
+    try:
+        import timm
+    except ImportError as error:
+        raise missing_extra("deep", "using a pretrained network") from error
+    return timm
