@@ -79,9 +79,12 @@ class Files:
 
 def header_of(path: Path) -> Header:
     """The column names of a CSV and what they mean; DatasetError when it is not readable text."""
-    first = next((line for line in io.StringIO(_text(path, first_line=True)) if line.strip()), "")
+    first = next((line for line in _text(path, first_line=True).splitlines() if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
-    names = tuple(cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), []))
+    try:
+        names = tuple(cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), []))
+    except csv.Error as error:
+        raise _unreadable(path, error) from error
     plain = [name.lower().replace(" ", "_").replace("-", "_") for name in names]
     spots = {column: next((plain.index(w) for w in words if w in plain), None) for column, words in COLUMNS.items()}
     return Header(names, delimiter, **spots)
@@ -233,7 +236,11 @@ def _rows(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
                 yield number, cells
             seen_header = True
     except csv.Error as error:
-        raise DatasetError(f"{path.name} is not a readable CSV: {error}", hint="save it as CSV in UTF-8") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: csv.Error) -> DatasetError:
+    return DatasetError(f"{path.name} is not a readable CSV: {error}", hint="save it as CSV in UTF-8")
 
 
 def _text(path: Path, *, first_line: bool = False) -> str:
