@@ -17,18 +17,20 @@ def imagenet_mobilenet(out: Path) -> Path:
     from sightline.learn.probe import Head
     from sightline.measure.novelty import Novelty
     from sightline.runtime.bundle import write_bundle
+    from sightline.runtime.model import open_session
     from sightline.types import Card, Recipe
 
     start = choose(backbone="mobilenetv2_100", fit="crop")
     if start is None:
         raise SystemExit("set SIGHTLINE_WEIGHTS to a folder with mobilenetv2_100.safetensors")
     weights = load_file(os.environ["SIGHTLINE_WEIGHTS"] + "/mobilenetv2_100.safetensors")
-    head = Head(weights["classifier.weight"], weights["classifier.bias"])
+    graph, _ = backbone_graph(start)
+    width = open_session(graph).get_outputs()[0].shape[1]  # our features hold an earlier stage too; ImageNet's head knows none
+    matrix = weights["classifier.weight"]
+    head = Head(np.pad(matrix, ((0, 0), (0, width - matrix.shape[1]))), weights["classifier.bias"])
     classes = tuple(f"class {number:04d}" for number in range(len(head.bias)))
     novelty = Novelty(np.zeros((head.weight.shape[1], 1), np.float32), np.zeros(1, np.float32), np.zeros((1, 1), np.float32))
-    onnx = attach(
-        backbone_graph(start)[0], head, novelty, temperature=1.0, classes=classes, task="multiclass", spec=start.input
-    )
+    onnx = attach(graph, head, novelty, temperature=1.0, classes=classes, task="multiclass", spec=start.input)
     recipe = Recipe(size="small", way="probe", why="the weights' own head", backbone=start.name, weights=start.weights, seed=0)
     card = Card(id="", name="imagenet", task="multiclass", classes=classes, input=start.input, recipe=recipe)
     return write_bundle(out, card, {"model.onnx": onnx})
