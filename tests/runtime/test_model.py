@@ -83,8 +83,8 @@ def test_low_scores_are_unsure() -> None:
 
 
 def test_wire_shape_is_exact(tmp_path: Path) -> None:
-    answer = load(tiny_bundle(tmp_path / "model")).predict(plain("red"), name="red.png")
-    wire = tasks.to_wire(answer, top=2)
+    answer = load(tiny_bundle(tmp_path / "model")).predict(plain("red"), name="red.png", top=2)
+    wire = tasks.to_wire(answer)
     assert list(wire) == ["picture", "labels", "flags", "took_ms"]
     assert [list(label) for label in wire["labels"]] == [["label", "score"]] * 2  # type: ignore[attr-defined]
 

@@ -18,7 +18,7 @@ def test_the_quick_writer_says_what_the_record_says(scores: list[float], top: in
     card = tiny_card()
     probabilities = np.array(scores, np.float32)
     text, flags = Writer(card).result('a"\n\u2028<.jpg', probabilities, 9.0, 1.23456, top)
-    prediction = tasks.to_prediction(card, 'a"\n\u2028<.jpg', probabilities, 9.0, 1.23456)
+    prediction = tasks.to_prediction(card, 'a"\n\u2028<.jpg', probabilities, novelty=9.0, took_ms=1.23456)
     assert json.loads(text) == tasks.to_wire(prediction, top)
     assert flags == prediction.flags
 

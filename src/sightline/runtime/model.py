@@ -55,9 +55,12 @@ class Model:
         """Scores for prepared pictures, uint8 (n, size, size, 3)."""
         return Answers(*self._session.run(OUTPUTS, {"image": images}))
 
-    def predict(self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8], name: str = "") -> Prediction:
+    def predict(
+        self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8], name: str = "", top: int | None = None
+    ) -> Prediction:
         """The answer for one picture: a path, an encoded file's bytes, or upright RGB pixels uint8 (h, w, 3).
 
+        `top`: how many labels the answer names; by default all classes.
         Raises PictureError when it cannot be decoded and NotFoundError when it is not there.
         """
         start = time.perf_counter()
@@ -68,13 +71,13 @@ class Model:
         else:
             name = name or os.fspath(picture)
             image = pixels.prepare(pixels.read_picture(Path(picture)), self.card.input)
-        return self.predict_prepared(image, name, start)
+        return self.predict_prepared(image, name, start, top)
 
-    def predict_prepared(self, image: NDArray[np.uint8], name: str, start: float) -> Prediction:
+    def predict_prepared(self, image: NDArray[np.uint8], name: str, start: float, top: int | None = None) -> Prediction:
         """The answer for one prepared picture (size, size, 3); `start` is `perf_counter` when work on it began."""
         probabilities, novelty = self._session.run(("probabilities", "novelty"), {"image": image[None]})
         took_ms = (time.perf_counter() - start) * 1000
-        return tasks.to_prediction(self.card, name, probabilities[0], float(novelty[0]), took_ms)
+        return tasks.to_prediction(self.card, name, probabilities[0], novelty=float(novelty[0]), took_ms=took_ms, top=top)
 
     def answer_files(self, pictures: Sequence[str | os.PathLike[str]]) -> Iterator[Answers | Failure]:
         """The raw scores of each file (n = 1), in order, computed on all cores; for measuring rather than telling."""
@@ -86,15 +89,18 @@ class Model:
         except SightlineError as error:
             return failure(path, error)
 
-    def predict_many(self, pictures: Sequence[str | os.PathLike[str]]) -> Iterator[Prediction | Failure]:
+    def predict_many(
+        self, pictures: Sequence[str | os.PathLike[str]], top: int | None = None
+    ) -> Iterator[Prediction | Failure]:
         """Answers in the order of `pictures`, computed on all cores; a bad picture gives a Failure and stops nothing."""
-        yield from in_order(self._predict_or_fail, [os.fspath(picture) for picture in pictures], self.threads)
 
-    def _predict_or_fail(self, path: str) -> Prediction | Failure:
-        try:
-            return self.predict(path)
-        except SightlineError as error:
-            return failure(path, error)
+        def one(path: str) -> Prediction | Failure:
+            try:
+                return self.predict(path, top=top)
+            except SightlineError as error:
+                return failure(path, error)
+
+        yield from in_order(one, [os.fspath(picture) for picture in pictures], self.threads)
 
 
 def load(model: str | os.PathLike[str], threads: int | None = None) -> Model:

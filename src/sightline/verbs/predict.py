@@ -19,13 +19,12 @@ class Predictions(Record):
 
     results: tuple[Prediction, ...]
     failures: tuple[Failure, ...]
-    top: int | None = None
 
     @field_serializer("results")
     def _wire(self, results: tuple[Prediction, ...]) -> list[dict[str, Any]]:
         from sightline.runtime.tasks import to_wire
 
-        return [to_wire(result, self.top) for result in results]
+        return [to_wire(result) for result in results]
 
 
 def predict(pictures: list[Path], /, *, model: str | None = None, top: int | None = None) -> Predictions:
@@ -47,12 +46,12 @@ def predict(pictures: list[Path], /, *, model: str | None = None, top: int | Non
     paths = read_pictures(pictures)
     results: list[Prediction] = []
     failures: list[Failure] = []
-    for answer in track(recogniser.predict_many(paths), "Predicting", len(paths)):
+    for answer in track(recogniser.predict_many(paths, top), "Predicting", len(paths)):
         if isinstance(answer, Prediction):
             results.append(answer)
         else:
             failures.append(answer)
-    return Predictions(results=tuple(results), failures=tuple(failures), top=top)
+    return Predictions(results=tuple(results), failures=tuple(failures))
 
 
 def show(result: Predictions) -> RenderableType:
