@@ -164,7 +164,9 @@ def test_every_error_of_every_route_has_one_shape(client, monkeypatch):
     assert ("POST", "/v1/predict") in found
     assert len(found) >= 10
     for method, path in found:
-        fault(client.request("PATCH", path), 405, "method_not_allowed")
+        refused = client.request("PATCH", path)
+        fault(refused, 405, "method_not_allowed")
+        assert refused.headers["allow"]
         fault(client.request(method, path + "/nope/nope"), 404, "not_found")
         if method == "POST":
             fault(client.request(method, path, content=b"{}", headers={"content-type": "text/plain"}), 400)

@@ -12,6 +12,7 @@ from PIL import Image
 from bundles import tiny_card, tiny_onnx
 from pictures import COLOURS, drawn, encoded
 from sightline.runtime.bundle import write_bundle
+from sightline.web.keys import KeyStore
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = ('<img src=x onerror="alert(1)">', "javascript:alert(2)//", '"><script>alert(3)</script>')
@@ -175,3 +176,19 @@ def test_the_page_in_a_process_of_its_own(start, bundle: Path, visit, pictures: 
     page.set_input_files("input[type=file]", str(pictures["red.jpg"]))
     page.wait_for_selector(".sl-done")
     assert page.locator(".sl-title").inner_text().startswith("red")
+
+
+def test_a_server_on_the_network_asks_for_the_key_once(start, bundle: Path, visit, pictures: dict[str, Path], tmp_path: Path):
+    secret = KeyStore(tmp_path / "keys.json").new("browser")
+    page = visit(start(bundle, "--host", "0.0.0.0").url, wait="#key")
+    page.fill("#key", "sl_not_a_key")
+    page.press("#key", "Enter")
+    page.get_by_text("This key does not work here").wait_for()
+    page.fill("#key", secret)
+    page.press("#key", "Enter")
+    page.wait_for_selector(".sl-drop")
+    page.set_input_files("input[type=file]", str(pictures["red.jpg"]))
+    page.wait_for_selector(".sl-done")
+    assert secret not in page.evaluate("document.cookie + JSON.stringify(localStorage)")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_selector("#key")

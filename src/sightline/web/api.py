@@ -102,7 +102,7 @@ _PICTURE_FAULTS = (
         "JPEG, PNG, WebP, HEIC, AVIF, TIFF, GIF and BMP are read",
     ),
     (422, "picture_unreadable", "the picture ends early", "send the whole file"),
-    (429, "overloaded", "all 32 places are taken", "wait for the seconds in Retry-After and send it again"),
+    (429, "overloaded", "all 18 places are taken", "wait for the seconds in Retry-After and send it again"),
 )
 
 

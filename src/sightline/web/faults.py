@@ -38,12 +38,15 @@ BY_STATUS: dict[int, type[SightlineError]] = {
 }
 
 
-def from_status(status: int, method: str, path: str) -> SightlineError:
-    """The typed error for a bare HTTP status."""
+def from_status(status: int, method: str, path: str, allow: bytes = b"") -> SightlineError:
+    """The typed error for a bare HTTP status; `allow` are the methods that a 405 names."""
     if status == 404:
         return NotFoundError(f"there is nothing at {shown(path)}", hint="GET /docs lists what is there")
     if status == 405:
-        return MethodError(f"{shown(path)} does not take {shown(method)}", hint="GET /docs lists the methods")
+        methods = allow.decode("latin-1")
+        return MethodError(
+            f"{shown(path)} does not take {shown(method)}", hint=f"it takes {methods}", detail={"allow": methods}
+        )
     if status >= 500 and status != 503:
         return SightlineError("something went wrong on our side", hint="the log names the cause under this id")
     kind = BY_STATUS.get(status, UsageError)
@@ -77,6 +80,8 @@ def headers(error: SightlineError) -> Headers:
     found: Headers = []
     if error.status in (429, 503):
         found.append((b"retry-after", str(error.detail.get("retry_after_s", 1)).encode()))
+    if error.status == 405:
+        found.append((b"allow", str(error.detail.get("allow", "")).encode()))
     if error.status == 401:
         found.append((b"www-authenticate", b"Bearer"))
     return found

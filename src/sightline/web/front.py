@@ -138,7 +138,7 @@ class Front:
         if failed is not None:
             raise failed
         if sweep.bare:
-            raise faults.from_status(request.status, request.method, request.path)
+            raise faults.from_status(request.status, request.method, request.path, sweep.allow)
 
     async def _websocket(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         try:

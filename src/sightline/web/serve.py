@@ -41,7 +41,7 @@ def serve(
         pages_for: Offer the page alone, for a server at this address, e.g. http://127.0.0.1:8000.
         root: Also offer the verbs predict and evaluate on files below this folder.
         allow_host: A further host name to answer to, as behind a proxy; asks for an API key.
-        queue: How many requests may be inside at once; by default 16 for each thread.
+        queue: How many requests may be inside at once; by default 9 for each thread.
         max_body_mb: The largest request, in megabytes.
         threads: How many pictures are worked on at once; by default one for each core.
         grace_s: How long requests may take to finish when the server stops, in seconds.

@@ -48,11 +48,11 @@ class Served:
 
 class Service:
     def __init__(self, models: Sequence[Served], threads: int, queue: int | None = None, max_body: int = 25_000_000) -> None:
-        """The first of `models` answers when none is named. `queue`: how many requests may be inside (default 16 x threads)."""
+        """The first of `models` answers when none is named. `queue`: how many requests may be inside (default 9 x threads)."""
         self.models = list(models)
         self.threads = threads
-        # the short limit keeps the threads busy with one request waiting for each, and no more
-        self.admission = Admission(queue or 16 * threads, short=3 * threads)
+        # the short limit keeps each thread busy with one request waiting for it, and no more (bench/serve.py)
+        self.admission = Admission(queue or 9 * threads, short=2 * threads)
         self.intake = Intake(max_body)
         self.metrics = Metrics()
         self.metrics.watch_queue(lambda: self.admission.inside)
@@ -60,7 +60,7 @@ class Service:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sightline")
         self._guard: Guard | None = None
         self._guard_pool = ThreadPoolExecutor(1, thread_name_prefix="sightline-guard")
-        self._guarded = 0
+        self._guarded = self._explaining = 0
 
     def start(self) -> None:
         """Warm up: an answer from every model, and the guard's process. Blocks."""
@@ -154,7 +154,16 @@ class Service:
         return text
 
     async def explain(self, upload: Upload, served: Served, label: str | None) -> wire.Explanation:
-        """Where the model looked for `label` (default: its best one); about 60 answers' worth of work."""
+        """Where the model looked for `label` (default: its best one); about 60 answers' worth of work, so few run at once."""
+        if self._explaining >= self.threads:
+            raise OverloadError("too many pictures are being explained", hint="send it again in a moment")
+        self._explaining += 1
+        try:
+            return await self._explain(upload, served, label)
+        finally:
+            self._explaining -= 1
+
+    async def _explain(self, upload: Upload, served: Served, label: str | None) -> wire.Explanation:
         from sightline.runtime.attention import attention_map
 
         start = time.perf_counter()

@@ -52,6 +52,7 @@ class Sweep:
     ) -> None:
         self.request, self.scope = request, scope
         self.bare = False  # did it answer with an error that is not in our shape?
+        self.allow = b""  # the methods a refused address takes
         self.refusal: TooLargeError | None = None  # of its body; some parts turn it into an error of their own
         self._receive, self._send, self._most, self._closing = receive, send, most, closing
         self._size = 0
@@ -84,6 +85,7 @@ class Sweep:
         self.request.status = message["status"]
         self.bare = self.request.status >= 400 and not self.scope.get(TYPED)
         if self.bare:
+            self.allow = next((value for name, value in message["headers"] if name.lower() == b"allow"), b"")
             return
         headers = list(message["headers"])
         headers.append((b"x-request-id", self.request.id.encode()))
