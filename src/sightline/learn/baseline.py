@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline import progress
-from sightline.data.targets import targets
 from sightline.errors import SightlineError
 from sightline.learn.logistic import Floats, sigmoid, softmax
 from sightline.learn.probe import fit_head
@@ -20,41 +19,51 @@ from sightline.measure.scores import classification_scores
 from sightline.runtime.model import in_order
 from sightline.runtime.pixels import prepare, read_picture
 from sightline.settings import settings
-from sightline.types import Dataset, InputSpec, Item, Score, Task
+from sightline.types import InputSpec, Item, Score, Task
 
 SPEC = InputSpec(size=64, fit="pad", interpolation="bilinear")
 TRAINING, TESTING = 1_500, 500  # pictures at most: enough to know the level to beat
 STRENGTH = 0.003  # C of the linear model on 1,764 standardised gradients
 
 
-def baselines(dataset: Dataset, seed: int = 0) -> dict[str, Score]:
-    """`majority` and `hog` on (a sample of) the validation pictures: top-1, for several labels mean average precision."""
+def baselines(
+    train: Sequence[Item],
+    train_truth: NDArray[Any],
+    val: Sequence[Item],
+    val_truth: NDArray[Any],
+    *,
+    task: Task,
+    classes: tuple[str, ...],
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Scores of simple ways on (a sample of) the validation pictures: top-1, for several labels mean average precision.
+
+    Truths: class numbers (n,), or 0/1 (n, classes). Without scikit-image only the majority class is measured.
+    """
     rng = np.random.default_rng(seed)
-    train, val = _some(dataset.part("train"), TRAINING, rng), _some(dataset.part("val"), TESTING, rng)
-    task, classes = dataset.task, dataset.classes
-    truth, tested = targets(train, classes, task), targets(val, classes, task)
-    share = truth.mean(axis=0) if task == "multilabel" else np.bincount(truth, minlength=len(classes)) / len(truth)
-    found = {"majority": _score(tested, np.tile(share, (len(val), 1)), task, classes)}
+    chosen, asked = _some(len(train), TRAINING, rng), _some(len(val), TESTING, rng)
+    truth, tested = train_truth[chosen], val_truth[asked]
+    share = train_truth.mean(axis=0) if task == "multilabel" else np.bincount(train_truth, minlength=len(classes)) / len(train)
+    found = {"majority class": _score(val_truth, np.tile(share, (len(val), 1)), task, classes)}
     try:
         import skimage.feature  # noqa: F401
     except ImportError:
         progress.note("HOG baseline left out: scikit-image is not installed (pip install 'sightline[features]')")
         return found
-    with progress.task("Measuring what is to beat", len(train) + len(val)) as work:
-        learnt, seen = (_gradients(items, work) for items in (train, val))
+    with progress.task("Measuring what is to beat", len(chosen) + len(asked)) as work:
+        learnt = _gradients([train[place] for place in chosen], work)
+        seen = _gradients([val[place] for place in asked], work)
     good, readable = ~np.isnan(learnt[:, 0]), ~np.isnan(seen[:, 0])
     if good.sum() < 2 or not readable.any():
         return found
     logits = fit_head(learnt[good], truth[good], len(classes), task, STRENGTH).logits(seen[readable])
     probabilities = sigmoid(logits) if task == "multilabel" else softmax(logits)
-    found["hog"] = _score(tested[readable], probabilities, task, classes)
+    found["HOG + linear"] = _score(tested[readable], probabilities, task, classes)
     return found
 
 
-def _some(items: Sequence[Item], most: int, rng: np.random.Generator) -> list[Item]:
-    if len(items) <= most:
-        return list(items)
-    return [items[place] for place in np.sort(rng.permutation(len(items))[:most])]
+def _some(count: int, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    return np.sort(rng.permutation(count)[:most])
 
 
 def _gradients(items: Sequence[Item], work: progress.Task) -> Floats:

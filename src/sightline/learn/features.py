@@ -39,12 +39,13 @@ class Features:
     computed: int  # how many were not in the store
 
 
-def compute(items: Sequence[Item], graph: bytes, key: str, spec: InputSpec) -> Features:
+def compute(items: Sequence[Item], graph: bytes, key: str | None, spec: InputSpec) -> Features:
     """Features of the items by `graph` (uint8 (n, size, size, 3) -> float32 (n, d)); unreadable pictures become failures.
 
-    `key` names the graph: features are shared among all datasets that hold a picture. Stopping (Ctrl-C) keeps what is done.
+    `key` names the graph: features are shared among all datasets that hold a picture; None keeps nothing. Stopping (Ctrl-C)
+    keeps what is done.
     """
-    store = Store(settings().cache / "features" / f"{key}-{_spec_key(spec)}")
+    store = Store(settings().cache / "features" / f"{key}-{_spec_key(spec)}" if key else None)
     found: dict[int, NDArray[np.float32]] = {}
     failures: dict[int, Failure] = {}
     for place, item in enumerate(items):
@@ -99,11 +100,11 @@ def _spec_key(spec: InputSpec) -> str:
 class Store:
     """Features by picture, on disk. As a context it writes at the end what was added, also when the work was stopped."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self._rows: dict[bytes, NDArray[np.float32]] = {}
         self._new: list[tuple[bytes, NDArray[np.float32]]] = []
-        segments = sorted(folder.glob("*.npy")) if folder.is_dir() else []
+        segments = sorted(folder.glob("*.npy")) if folder and folder.is_dir() else []
         for path in segments:
             rows = _segment(path)
             if rows is None:
@@ -112,7 +113,9 @@ class Store:
                 continue
             self._rows.update(zip((bytes(sha256) for sha256 in rows["sha256"]), rows["vector"], strict=True))
         if len(segments) > MERGE:
-            self._join(segments)
+            self.flush(list(self._rows.items()))
+            for path in segments:  # readers that have them open keep their memory map
+                path.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -124,24 +127,20 @@ class Store:
     def add(self, sha256: str, vector: NDArray[np.float32]) -> None:
         self._new.append((bytes.fromhex(sha256), vector))
         if len(self._new) >= SEGMENT:
-            self.flush()
+            self.flush(self._new)
 
-    def flush(self) -> None:
-        if self._new:
-            _write(self.folder, self._new)
-            self._rows.update(self._new)
-            self._new = []
+    def flush(self, rows: list[tuple[bytes, NDArray[np.float32]]]) -> None:
+        """Write `rows` as a segment; what was added is written then."""
+        if rows and self.folder:
+            _write(self.folder, rows)
+        self._rows.update(rows)
+        self._new = []
 
     def __enter__(self) -> Store:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.flush()
-
-    def _join(self, segments: list[Path]) -> None:
-        _write(self.folder, list(self._rows.items()))
-        for path in segments:  # readers that have them open keep their memory map
-            path.unlink(missing_ok=True)
+        self.flush(self._new)
 
 
 def _write(folder: Path, rows: Sequence[tuple[bytes, NDArray[np.float32]]]) -> None:

@@ -1,0 +1,137 @@
+"""From something learned to a model that can be trusted: temperature, thresholds, the unknown, one ONNX file, the proof of it.
+
+Knows the arrays of a way that was gone, not which ways there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline import progress
+from sightline.errors import ParityError, SightlineError
+from sightline.learn import export, graph
+from sightline.learn.logistic import Floats
+from sightline.learn.ways import Learned, Material
+from sightline.measure.calibration import choose_thresholds, choose_unsure, fit_temperature, to_probabilities
+from sightline.measure.novelty import choose_unknown, distances, fit_novelty
+from sightline.runtime.model import in_order
+from sightline.runtime.pixels import prepare, read_picture
+from sightline.settings import settings
+from sightline.types import Failure, InputSpec, Item, Parity, Recipe, Score, Unknown
+
+PROVED = 200  # validation pictures that the export is compared on
+PROVED_FROZEN = 64  # fewer for a frozen network: its graph is an old one, only the head is new
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The finished model's answers for the pictures of a split, as the exported file gives them."""
+
+    items: tuple[Item, ...]
+    truth: NDArray[np.int64]  # (n,) or 0/1 (n, classes)
+    probabilities: Floats  # (n, classes)
+    novelty: Floats  # (n,)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    onnx: bytes
+    weights: bytes | None  # safetensors of the network with its head, for training on
+    input: InputSpec
+    recipe: Recipe
+    temperature: float
+    thresholds: dict[str, float]  # several labels only
+    unsure_below: float
+    unknown: Unknown
+    parity: Parity
+    train: Measured  # a sample of it, where a network was trained
+    val: Measured
+    history: tuple[dict[str, float | None], ...]
+    curve: tuple[tuple[int, float], ...]  # (training pictures, validation score)
+    baselines: dict[str, Score]
+    failures: tuple[Failure, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def finish(learned: Learned, material: Material, recipe: Recipe) -> Trained:
+    """Calibrate on pictures the head has not seen, attach head and novelty to the graph, prove that the export answers alike.
+
+    Raises ParityError.
+    """
+    task, classes = material.task, material.classes
+    logits, truth = learned.held_out
+    temperature = fit_temperature(logits, truth, task)
+    held_out = to_probabilities(logits, task, temperature)
+    cuts = choose_thresholds(held_out, truth) if task == "multilabel" else np.full(len(classes), 0.5)
+    novelty = fit_novelty(learned.train.embedding, None if task == "multilabel" else learned.train.truth, seed=recipe.seed)
+    sides = {
+        name: Measured(
+            side.items,
+            side.truth,
+            to_probabilities(learned.head.logits(side.embedding), task, temperature).astype(np.float32),
+            distances(novelty, side.embedding),
+        )
+        for name, side in (("train", learned.train), ("val", learned.val))
+    }
+    with progress.task("Exporting and proving"):
+        onnx = export.attach(
+            learned.graph, learned.head, novelty, temperature=temperature, classes=classes, task=task, spec=learned.spec
+        )
+        parity, weights = _prove(onnx, learned, material, temperature, cuts)
+    return Trained(
+        onnx=onnx,
+        weights=weights,
+        input=learned.spec,
+        recipe=recipe,
+        temperature=temperature,
+        thresholds=dict(zip(classes, map(float, cuts), strict=True)) if task == "multilabel" else {},
+        unsure_below=choose_unsure(held_out, truth),
+        unknown=choose_unknown(sides["val"].novelty, seed=recipe.seed),
+        parity=parity,
+        train=sides["train"],
+        val=sides["val"],
+        history=learned.history,
+        curve=learned.curve,
+        baselines={},
+        failures=learned.failures,
+    )
+
+
+def _prove(
+    onnx: bytes, learned: Learned, material: Material, temperature: float, cuts: NDArray[np.float64]
+) -> tuple[Parity, bytes]:
+    """The parity certificate, against the torch network in float32 itself; and that network's weights with its head."""
+    import torch
+    from safetensors.torch import save
+
+    network = learned.network
+    if network is None and learned.start is not None:
+        network = graph.classifier(learned.start, len(material.classes))
+    if network is None:
+        raise ParityError("there is no network to compare the export with")
+    with torch.no_grad():
+        network.head.weight.copy_(torch.from_numpy(learned.head.weight))
+        network.head.bias.copy_(torch.from_numpy(learned.head.bias))
+    most = PROVED_FROZEN if learned.way == "probe" else PROVED
+    some = np.unique(np.linspace(0, len(learned.val.items) - 1, most).astype(int))
+    read = list(in_order(lambda item: _pixels(item, learned.spec), [learned.val.items[i] for i in some], settings().threads))
+    images = np.stack([image for image in read if image is not None])
+    with torch.inference_mode():
+        batches = [torch.from_numpy(images[start : start + 16]) for start in range(0, len(images), 16)]
+        logits = torch.cat([network(network.normalise(batch)) for batch in batches]).numpy()
+    trained = to_probabilities(logits, material.task, temperature).astype(np.float32)
+    exported = export.answers(onnx, images)["probabilities"]
+    parity = export.certify(exported, trained, material.task, cuts.astype(np.float32))
+    facts = {"format": "pt", "architecture": learned.start.name if learned.start else "sightline"}
+    options = dict(learned.start.options) if learned.start else {}
+    return parity, save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, {**facts, **options})
+
+
+def _pixels(item: Item, spec: InputSpec) -> NDArray[np.uint8] | None:
+    try:
+        return prepare(read_picture(item.uri), spec)
+    except SightlineError:
+        return None  # it could be read a minute ago

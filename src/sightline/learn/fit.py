@@ -1,0 +1,179 @@
+"""From a divided dataset to a trained, calibrated, exported model: checks the data, chooses the way, tells the story.
+
+The test split is never looked at; validation pictures choose and are scored, they are not trained on. `verbs/train.py` stores
+the result; nothing here knows files of models.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from sightline import progress
+from sightline.data.targets import targets
+from sightline.errors import DatasetError, UsageError
+from sightline.learn import ways
+from sightline.learn.backbones import Fit, Start, choose
+from sightline.learn.baseline import baselines
+from sightline.learn.finish import Trained, finish
+from sightline.learn.ways import Learned, Material
+from sightline.types import Dataset, InputSpec, Recipe, Score, Size, Way
+
+TRAINING_SHARE = 0.8  # of --minutes; the rest is for decoding, calibration and export
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """What a person asks for. None: decided from data, hardware and time, and written into the recipe."""
+
+    size: Size = "small"
+    way: Literal["auto"] | Way = "auto"
+    minutes: float | None = None
+    seed: int = 0
+    backbone: str | None = None  # any timm name
+    input_size: int | None = None  # pixels a side
+    fit: Fit | None = None  # how a picture becomes square
+    flip: bool | None = None  # mirrored copies while a network trains
+    compare: bool = True  # with the simple baselines
+
+
+def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
+    """Train on the dataset's train split. `run` is the folder of this training: a stopped one goes on when called again.
+
+    Raises DatasetError (one class, too few pictures), DataError (weights), ParityError, StoppedError.
+    """
+    seconds: dict[str, float] = {}
+    material = _material(dataset, request.seed)
+    with _timed(seconds, "choosing"):
+        start = (
+            None
+            if request.way == "scratch"
+            else choose(request.size, request.backbone, request.input_size, request.fit or "pad")
+        )
+    if start is None and request.way in ("probe", "fine-tune"):
+        raise UsageError(
+            f"--way {request.way} needs pretrained weights, and there are none",
+            hint="put a NAME.safetensors into the folder SIGHTLINE_WEIGHTS, let the hub be asked, or use --way scratch",
+        )
+    with _timed(seconds, "training"):
+        learned, why = _learn(material, start, request, run)
+    if start is not None and start.why:
+        why += f" ({start.why})"
+    with _timed(seconds, "finishing"):
+        trained = finish(learned, material, _recipe(learned, request, why))
+    with _timed(seconds, "baselines"):
+        lower = _baselines(learned, material, request)
+    return replace(trained, baselines=lower, seconds=seconds)
+
+
+def _material(dataset: Dataset, seed: int) -> Material:
+    """The pictures to learn from; refuses data that no recogniser can be made of."""
+    train, val = dataset.part("train"), dataset.part("val")
+    if dataset.task != "multilabel":
+        train, val = (tuple(item for item in part if item.labels) for part in (train, val))
+        if len(dataset.classes) < 2:
+            only = f" ({dataset.classes[0]})" if dataset.classes else ""
+            raise DatasetError(
+                f"all pictures have one label{only}: there is nothing to tell apart",
+                hint="add a folder of pictures of something else, such as other/",
+            )
+    counts = Counter(label for item in (*train, *val) for label in set(item.labels))
+    rare = [name for name in dataset.classes if counts[name] < 2]
+    if rare:
+        names = ", ".join(f"{name} ({counts[name]})" for name in rare[:5])
+        raise DatasetError(
+            f"{len(rare)} of {len(dataset.classes)} classes have fewer than 2 pictures: {names}",
+            hint="add pictures of them (20 or more of each is a good start), or leave these classes out",
+            detail={"classes": rare},
+        )
+    learnt = {label for item in train for label in item.labels}
+    untaught = [name for name in dataset.classes if name not in learnt]
+    if untaught:
+        raise DatasetError(
+            f"no training picture shows {', '.join(untaught[:5])}", hint="move some of its pictures into the train part"
+        )
+    if len(train) < 4 or not val:
+        raise DatasetError(
+            f"too few pictures: {len(train)} to train and {len(val)} to validate", hint="add pictures, 20 or more of each class"
+        )
+    return Material(train, val, dataset.classes, dataset.task, seed)
+
+
+def _learn(material: Material, start: Start | None, request: TrainRequest, run: Path) -> tuple[Learned, str]:
+    """The way, gone; with the sentence that says why it was this one."""
+    minutes = None if request.minutes is None else request.minutes * TRAINING_SHARE
+    if start is None:
+        spec = InputSpec(size=request.input_size or 64, fit=request.fit or "pad")
+        prepared = ways.prepare_network(material, None, request.size, spec=spec, probe=None, flip=request.flip)
+        asked = "asked for" if request.way == "scratch" else "no pretrained weights are at hand"
+        return ways.by_network(material, prepared, minutes, run / "scratch"), f"a small network from scratch: {asked}"
+    probe = ways.by_probe(material, start)
+    because = _instead(request)
+    if request.way == "probe" or because:
+        asked = "asked for" if request.way == "probe" else because
+        return probe, f"a linear head on the frozen features of {start.name}: {asked}"
+    prepared = ways.prepare_network(material, start, request.size, spec=None, probe=probe, flip=request.flip)
+    begun = (run / "fine-tune" / "plan.json").exists()
+    if request.way == "auto" and minutes is not None and not begun:
+        epochs = ways.epochs_within(prepared, minutes)
+        if epochs < ways.WORTH:
+            left = f"{request.minutes:g} minutes are enough for {epochs} epochs of fine-tuning, which needs {ways.WORTH}"
+            return probe, f"a linear head on the frozen features of {start.name}: {left}"
+    tuned = ways.by_network(material, prepared, minutes, run / "fine-tune")
+    return _better(tuned, probe, start)
+
+
+def _instead(request: TrainRequest) -> str:
+    """Why `auto` does without fine-tuning from the outset; empty when it is worth a try."""
+    if request.way != "auto" or request.minutes is not None:
+        return ""
+    import torch
+
+    return "" if torch.cuda.is_available() else "on a processor it is the best that seconds buy (more: give --minutes)"
+
+
+def _better(tuned: Learned, probe: Learned, start: Start) -> tuple[Learned, str]:
+    """Fine-tuning must beat the head it started from, on the validation pictures; else that head is the model."""
+    mine, its = tuned.score(), probe.score()
+    said = f"{mine[0]:.1%} against {its[0]:.1%} on the validation pictures"
+    if mine > its:
+        return tuned, f"{start.name} fine-tuned: better than a head on its frozen features, {said}"
+    progress.note(f"fine-tuning has not helped ({said}): the head on frozen features is kept")
+    why = f"a linear head on the frozen features of {start.name}: fine-tuning did not help, {said}"
+    return replace(probe, history=tuned.history), why
+
+
+def _baselines(learned: Learned, material: Material, request: TrainRequest) -> dict[str, Score]:
+    """The yardsticks, on the same validation pictures as the model."""
+    if not request.compare:
+        return {}
+    items, truth = material.train, targets(material.train, material.classes, material.task)
+    val = learned.val
+    return baselines(items, truth, val.items, val.truth, task=material.task, classes=material.classes, seed=request.seed)
+
+
+def _recipe(learned: Learned, request: TrainRequest, why: str) -> Recipe:
+    start = learned.start
+    spec = learned.spec
+    return Recipe(
+        size=request.size,
+        way=learned.way,
+        why=why,
+        backbone=start.name if start else f"sightline-{request.size}",
+        weights=start.weights if start else "none",
+        seed=request.seed,
+        minutes=request.minutes,
+        values={"input_size": spec.size, "fit": spec.fit, **learned.values},
+    )
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    seconds[part] = round(time.monotonic() - begun, 2)

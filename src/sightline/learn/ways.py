@@ -1,0 +1,257 @@
+"""The ways to a recogniser: a head on frozen features, or a network trained from pretrained weights or from scratch.
+
+Each ends as the same value, `Learned`: an embedding graph, a head, and what calibration needs. Knows no files of models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline import progress
+from sightline.data.targets import targets
+from sightline.errors import DatasetError
+from sightline.learn import features, graph
+from sightline.learn.backbones import Start
+from sightline.learn.logistic import Floats
+from sightline.learn.probe import Head, fit_head, fit_probe
+from sightline.measure.calibration import to_probabilities
+from sightline.measure.ranking import average_precision
+from sightline.settings import settings
+from sightline.types import Failure, InputSpec, Item, Size, Task, Way
+
+if TYPE_CHECKING:
+    from sightline.learn.network import Classifier
+    from sightline.learn.plan import Plan
+    from sightline.learn.step import TrainingData
+
+WORTH = 5  # epochs below which fine-tuning gains nothing over the head on frozen features
+SAMPLE = 3_000  # training pictures that a trained network is measured on, and its novelty fitted to
+LEFT_RIGHT = re.compile(r"left|right|arrow|turn|links|rechts|mirror", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What to learn from. Groups (one for each training picture) stay in one fold of a cross-validation."""
+
+    train: tuple[Item, ...]
+    val: tuple[Item, ...]
+    classes: tuple[str, ...]
+    task: Task
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The readable pictures of one split: truth int64 (n,) or 0/1 (n, classes), embedding (n, d) by the trained network."""
+
+    items: tuple[Item, ...]
+    truth: NDArray[np.int64]
+    embedding: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    way: Way
+    task: Task
+    spec: InputSpec
+    graph: bytes  # ONNX: image -> embedding
+    head: Head
+    train: Side  # a sample, where a network was trained
+    val: Side
+    held_out: tuple[Floats, NDArray[np.int64]]  # logits and truth of pictures that the head has not seen: for calibration
+    values: dict[str, Any]
+    history: tuple[dict[str, float | None], ...] = ()
+    curve: tuple[tuple[int, float], ...] = ()
+    failures: tuple[Failure, ...] = ()
+    network: Classifier | None = None  # the trained network; None: the frozen one of `start`
+    start: Start | None = None
+
+    def score(self) -> tuple[float, float]:
+        """Main score on the validation pictures, and minus their loss, which decides between equal scores."""
+        logits = self.head.logits(self.val.embedding)
+        return main_score(self.val.truth, logits, self.task), -loss_of(self.val.truth, logits, self.task)
+
+
+def by_probe(material: Material, start: Start) -> Learned:
+    """A linear head on the frozen features of a pretrained network."""
+    frozen, key = graph.backbone_graph(start)
+    everything = (*material.train, *material.val)
+    found = features.compute(everything, frozen, key, start.input)
+    cut = int(np.searchsorted(found.kept, len(material.train)))
+    train = _side(material, material.train, found.kept[:cut], found.vectors[:cut])
+    val = _side(material, material.val, found.kept[cut:] - len(material.train), found.vectors[cut:])
+    count = len(material.classes)
+    probe = fit_probe(
+        train.embedding,
+        train.truth,
+        count,
+        material.task,
+        groups=[item.group or item.sha256 for item in train.items],
+        seed=material.seed,
+        threads=settings().threads,
+    )
+    curve = [(len(rows), _curve_point(material, train, val, rows, probe.strength)) for rows in _quarters(train, material.seed)]
+    learned = Learned(
+        "probe",
+        material.task,
+        start.input,
+        frozen,
+        probe.head,
+        train,
+        val,
+        (probe.out_of_fold, train.truth),
+        {
+            "features": train.embedding.shape[1],
+            "regularisation": probe.strength,
+            "cross_validated_loss": round(probe.losses[probe.strength], 4),
+            "folds": probe.folds,
+            "balanced": probe.balanced,
+        },
+        failures=found.failures,
+        start=start,
+    )
+    return replace(learned, curve=(*curve, (len(train.items), learned.score()[0])))
+
+
+def _quarters(side: Side, seed: int) -> list[NDArray[np.intp]]:
+    """A quarter and a half of the pictures at random, where that is enough to say something."""
+    mixed = np.random.default_rng(seed).permutation(len(side.items))
+    return [np.sort(mixed[: len(mixed) // part]) for part in (4, 2) if len(mixed) // part >= 20]
+
+
+def _curve_point(material: Material, train: Side, val: Side, rows: NDArray[np.intp], strength: float) -> float:
+    head = fit_head(train.embedding[rows], train.truth[rows], len(material.classes), material.task, strength)
+    return main_score(val.truth, head.logits(val.embedding), material.task)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A network with its data and plan, ready to be trained."""
+
+    way: Way
+    network: Classifier
+    data: TrainingData
+    plan: Plan
+    spec: InputSpec
+    failures: tuple[Failure, ...]
+    start: Start | None
+
+
+def prepare_network(
+    material: Material, start: Start | None, size: Size, *, spec: InputSpec | None, probe: Learned | None, flip: bool | None
+) -> Prepared:
+    """The pretrained network with the probe's head, or a small one of ours (`spec` then says the input); pictures decoded."""
+    from sightline.learn import cache
+    from sightline.learn.network import Classifier, small_resnet
+    from sightline.learn.plan import FINE_TUNE, SCRATCH
+    from sightline.learn.reproduce import seed_of
+
+    import torch  # isort: skip
+
+    plan, spec = (FINE_TUNE, start.input) if start else (SCRATCH, spec or InputSpec(size=SCRATCH.size, fit="pad"))
+    count = len(material.classes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(material.seed, "network", 0))  # the first weights, without touching the caller's generator
+        if start:
+            network = graph.classifier(start, count)
+        else:
+            backbone, width = small_resnet(size)
+            network = Classifier(backbone, width, count, mean=spec.mean, std=spec.std)
+    if probe:
+        with torch.no_grad():
+            network.head.weight.copy_(torch.from_numpy(probe.head.weight))
+            network.head.bias.copy_(torch.from_numpy(probe.head.bias))
+    stored, view = cache.room_for(spec)
+    train, val = cache.prepare_all(material.train, stored), cache.prepare_all(material.val, spec)
+    data = _training_data(material, train, val)
+    mirrored = plan.augment.flip if flip is None else flip
+    if flip is None and any(LEFT_RIGHT.search(name) for name in material.classes):
+        mirrored = False
+    plan = replace(plan, size=spec.size, seed=material.seed, augment=replace(plan.augment, flip=mirrored, view=view))
+    return Prepared("fine-tune" if start else "scratch", network, data, plan, spec, (*train.failures, *val.failures), start)
+
+
+def _training_data(material: Material, train: Any, val: Any) -> TrainingData:
+    from sightline.learn.step import TrainingData
+
+    def numbers(items: Sequence[Item], kept: NDArray[np.int64]) -> NDArray[Any]:
+        truth = targets([items[place] for place in kept], material.classes, material.task)
+        return truth.astype(np.float32) if material.task == "multilabel" else truth
+
+    return TrainingData(train.pictures, numbers(material.train, train.kept), val.pictures, numbers(material.val, val.kept))
+
+
+def epochs_within(prepared: Prepared, minutes: float) -> int:
+    """How many epochs of this training fit into `minutes`, from a measured step."""
+    from sightline.learn.loop import _device
+    from sightline.learn.plan import within
+    from sightline.learn.step import epoch_seconds
+
+    plan = replace(prepared.plan, threads=settings().threads)
+    with progress.task("Measuring a training step"):
+        return within(plan, minutes, epoch_seconds(prepared.network, prepared.data, plan, _device())).epochs
+
+
+def by_network(material: Material, prepared: Prepared, minutes: float | None, run: Path) -> Learned:
+    """Train the network; goes on where an earlier run in the folder `run` was stopped."""
+    from sightline.learn.loop import train_network
+
+    trained = train_network(prepared.network, prepared.data, prepared.plan, run, minutes=minutes)
+    network = prepared.network.to("cpu").float().eval()
+    exported = graph.embedding_graph(network, prepared.spec.size)
+    some = np.sort(np.random.default_rng(material.seed).permutation(len(material.train))[:SAMPLE])
+    sides: list[Side] = []
+    failures: list[Failure] = []
+    for items in (tuple(material.train[place] for place in some), material.val):
+        found = features.compute(items, exported, None, prepared.spec)
+        sides.append(_side(material, items, found.kept, found.vectors))
+        failures.extend(found.failures)
+    head = Head(network.head.weight.detach().numpy().copy(), network.head.bias.detach().numpy().copy())
+    train, val = sides
+    return Learned(
+        prepared.way,
+        material.task,
+        prepared.spec,
+        exported,
+        head,
+        train,
+        val,
+        (head.logits(val.embedding), val.truth),
+        {**trained.plan.values(), "best_epoch": trained.best_epoch, "stopped_early": trained.stopped_early},
+        history=tuple(asdict(epoch) for epoch in trained.history),
+        failures=tuple({failure.picture: failure for failure in (*prepared.failures, *failures)}.values()),
+        network=network,
+        start=prepared.start,
+    )
+
+
+def _side(material: Material, items: Sequence[Item], kept: NDArray[np.intp], vectors: Floats) -> Side:
+    good = tuple(items[place] for place in kept)
+    if not good:
+        raise DatasetError(
+            "none of the training (or validation) pictures can be read", hint="look at them with `sightline check`"
+        )
+    return Side(good, targets(good, material.classes, material.task), vectors)
+
+
+def main_score(truth: NDArray[np.int64], logits: Floats, task: Task) -> float:
+    """The one number that ways are compared by: share right; for several labels the mean of the classes' average precision."""
+    if task != "multilabel":
+        return float((logits.argmax(axis=1) == truth).mean())
+    each = [average_precision(truth[:, place].astype(bool), logits[:, place]) for place in range(truth.shape[1])]
+    return float(np.nanmean(each)) if not np.isnan(each).all() else 0.0
+
+
+def loss_of(truth: NDArray[np.int64], logits: Floats, task: Task) -> float:
+    """Mean cross-entropy: decides between ways of the same score."""
+    probabilities = np.clip(to_probabilities(logits, task), 1e-7, 1 - 1e-7)
+    if task == "multilabel":
+        return float(-np.where(truth > 0, np.log(probabilities), np.log(1 - probabilities)).mean())
+    return float(-np.log(probabilities[np.arange(len(truth)), truth]).mean())
