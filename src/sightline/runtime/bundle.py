@@ -105,14 +105,19 @@ def read_card(content: bytes, where: object) -> Card:
     return card
 
 
-def write_bundle(out: Path, card: Card, files: Mapping[str, bytes], *, replace: bool = False) -> Path:
-    """Write a bundle folder whole or not at all; the card's id and hashes are filled in. Returns `out`."""
-    if ONNX not in files:
+def write_bundle(
+    out: Path, card: Card, contents: Mapping[str, bytes], *, beside: Mapping[str, bytes] | None = None, replace: bool = False
+) -> Path:
+    """Write a bundle folder whole or not at all; the card's id and hashes are filled in. Returns `out`.
+
+    `beside`: files that lie in the folder without being part of the model, such as its report.
+    """
+    if ONNX not in contents:
         raise StorageError(f"a bundle needs {ONNX}")
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     card = card.model_copy(update={"id": hashes[ONNX][:16], "files": hashes})
     with new_folder(out, replace=replace) as part:
-        for name, content in files.items():
+        for name, content in (*contents.items(), *(beside or {}).items()):
             (part / name).write_bytes(content)
         (part / CARD).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return out

@@ -43,6 +43,7 @@ def evaluate(data: Path, /, *, model: str | None = None, report: Path | None = N
     from sightline.data.health import check
     from sightline.data.readers import read
     from sightline.data.survey import survey
+    from sightline.files import write_text
     from sightline.measure.learning import diagnose
     from sightline.measure.report_data import ReportData
     from sightline.runtime.bundle import latest, read_bundle
@@ -57,7 +58,7 @@ def evaluate(data: Path, /, *, model: str | None = None, report: Path | None = N
     leaks = outcome.seen_before(bundle, seen, tested.items)
     findings = (*leaks, *(one for one in check(tested, seen) if one.kind in WORTH_SAYING))
     answered = outcome.answer(recogniser, tested.items)
-    scores = outcome.scores_of(answered, recogniser.card, seed)
+    scores = outcome.scores_of(answered.truth, answered.probabilities, recogniser.card, seed)
     train_counts = recogniser.card.dataset.get("train_pictures")
     advice = diagnose(None, scores.overall, None, scores.classes, pictures=train_counts)
     story = ReportData(
@@ -69,7 +70,8 @@ def evaluate(data: Path, /, *, model: str | None = None, report: Path | None = N
         failures=answered.failures,
     )
     folder = report or (bundle.path.parent / f"{bundle.path.stem}-evaluations" / f"{dataset.name}-{dataset.hash[:8]}")
-    page = outcome.write_report(folder, story, answered, recogniser.card)
+    page = folder / "report.html"
+    write_text(page, outcome.report_page(story, answered, recogniser.card))
     return Evaluation(
         scores=dict(scores.overall),
         classes=dict(scores.classes),
@@ -118,9 +120,15 @@ def show(result: Evaluation) -> RenderableType:
         table.add_column(heading, justify="right")
     weakest = sorted(result.classes.items(), key=lambda pair: pair[1].f1.value)
     for name, one in weakest[:30]:
-        table.add_row(Text(name), str(one.support), score_text(one.recall), score_text(one.precision), f"{one.f1.value:.1%}")
+        table.add_row(
+            Text(name),
+            str(one.support),
+            score_text("recall", one.recall),
+            score_text("precision", one.precision),
+            f"{one.f1.value:.1%}",
+        )
     rows: list[RenderableType] = [Text(headline(result.scores), style="bold"), Text()]
-    others = [f"{name} {score_text(score)}" for name, score in result.scores.items() if name not in ("top1", "map")]
+    others = [f"{name} {score_text(name, score)}" for name, score in result.scores.items() if name not in ("top1", "map")]
     rows += [
         Text("  ".join(others), style="dim"),
         Text(),

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from sightline import progress
 from sightline.data.targets import targets
 from sightline.errors import DatasetError, SightlineError
+from sightline.measure.calibration import reliability
+from sightline.measure.report import page
+from sightline.measure.report_data import Mistake, Pair, ReportData
 from sightline.measure.scores import Scores, classification_scores
 from sightline.runtime.model import Model
 from sightline.types import Card, Failure, Finding, Item, Score
 
 if TYPE_CHECKING:
     from sightline.data.survey import Survey
-    from sightline.measure.report_data import Mistake, Pair, ReportData
     from sightline.runtime.bundle import Bundle
 
 MISTAKES = 24  # pictures shown in a report
@@ -60,10 +62,11 @@ def answer(model: Model, items: Sequence[Item]) -> Answered:
     return Answered(tuple(kept), truth, np.stack(probabilities), np.array(novelty, np.float32), tuple(failures))
 
 
-def scores_of(answered: Answered, card: Card, seed: int = 0) -> Scores:
+def scores_of(truth: NDArray[np.int64], probabilities: NDArray[np.float32], card: Card, seed: int = 0) -> Scores:
+    """The scores of answers, with the thresholds of the model's passport."""
     thresholds = [card.thresholds.get(name, 0.5) for name in card.classes] if card.task == "multilabel" else None
     return classification_scores(
-        answered.truth, answered.probabilities, card.task, card.classes, seed, positive=card.positive, thresholds=thresholds
+        truth, probabilities, card.task, card.classes, seed, positive=card.positive, thresholds=thresholds
     )
 
 
@@ -96,8 +99,6 @@ def seen_before(bundle: Bundle, seen: Survey, items: Sequence[Item]) -> tuple[Fi
 
 def mistakes(answered: Answered, card: Card, most: int = MISTAKES) -> tuple[Mistake, ...]:
     """The most confident wrong answers, with small pictures."""
-    from sightline.measure.report_data import Mistake
-
     classes, probabilities = np.array(card.classes), answered.probabilities
     cuts = np.array([card.thresholds.get(name, 0.5) for name in card.classes])
     best = probabilities.argmax(axis=1)
@@ -124,8 +125,6 @@ def mistakes(answered: Answered, card: Card, most: int = MISTAKES) -> tuple[Mist
 
 def pairs(findings: Iterable[Finding], items: Sequence[Item], most: int = 12) -> tuple[Pair, ...]:
     """The leaks of a health check as pairs of small pictures, one of each side."""
-    from sightline.measure.report_data import Pair
-
     by_name = {item.name: item for item in items}
     found: list[Pair] = []
     for finding in findings:
@@ -149,37 +148,38 @@ def _thumbnail(item: Item) -> bytes | None:
         return None
 
 
-def write_report(folder: Path, story: ReportData, answered: Answered, card: Card) -> Path:
-    """`report.html` in `folder`, completed with the mistakes and the reliability of the answers."""
-    from sightline.measure.calibration import reliability
-    from sightline.measure.report import write_report as write
-
-    complete = replace(
-        story,
-        card=card,
-        mistakes=mistakes(answered, card),
-        reliability=reliability(answered.truth, answered.probabilities, card.task),
+def report_page(story: ReportData, answered: Answered, card: Card) -> str:
+    """The report as one HTML page, completed with the mistakes and the reliability of the answers."""
+    return page(
+        replace(
+            story,
+            card=card,
+            mistakes=mistakes(answered, card),
+            reliability=reliability(answered.truth, answered.probabilities, card.task),
+        )
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    return write(folder / "report.html", complete)
+
+
+def main_score(scores: Mapping[str, Score]) -> str:
+    """The name of the score that answers "how good is it"."""
+    return next((name for name in ("top1", "map") if name in scores), next(iter(scores)))
 
 
 def headline(scores: Mapping[str, Score], what: str = "new pictures") -> str:
     """The one sentence that matters, in words: "Right on 87 of 100 new pictures (95 % sure: 83 to 91)"."""
+    one = scores[main_score(scores)]
     if "top1" in scores:
-        one = scores["top1"]
         return (
             f"Right on {100 * one.value:.1f} of 100 {what} (95 % sure: {100 * one.low:.0f} to {100 * one.high:.0f}; "
             f"measured on {one.n})"
         )
-    one = scores.get("map") or next(iter(scores.values()))
     return f"Mean average precision {one.value:.1%} (95 % sure: {one.low:.1%} to {one.high:.1%}; measured on {one.n} {what})"
 
 
-def score_text(score: Score) -> str:
-    """A share with its interval: "86.2 % (82-90)"; other numbers plainly."""
+def score_text(name: str, score: Score) -> str:
+    """A share with its interval, "86.2 % (82-90)"; a loss, which is none, as a plain number."""
     if score.n == 0:
         return "-"
-    if score.value > 1 or score.high > 1:
-        return f"{score.value:.2f} ({score.low:.2f}-{score.high:.2f})"
-    return f"{score.value:.1%} ({100 * score.low:.0f}-{100 * score.high:.0f})"
+    if name == "log_loss":
+        return f"{score.value:.3f} ({score.low:.3f}-{score.high:.3f})"
+    return f"{score.value:.1%} ({100 * score.low:.0f}-{100 * score.high:.0f})".replace("%", " %")

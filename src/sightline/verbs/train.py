@@ -1,0 +1,287 @@
+"""train: from labelled pictures to a model bundle with its passport and report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from sightline import __version__, progress
+from sightline.errors import DatasetError, StorageError, UsageError
+from sightline.settings import settings
+from sightline.types import Card, Dataset, Failure, Finding, Record, Score, Size, Split, Task, Way
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from sightline.data.survey import Survey
+    from sightline.learn.finish import Trained
+
+
+class TrainResult(Record):
+    """What a training made, and how good it is on pictures it has not seen."""
+
+    model: str
+    way: Way
+    weights: str = Field(description="where the network's starting weights came from: a file, hub:NAME, none")
+    seconds: float
+    scores: dict[str, Score]
+    scored_on: Split
+    report: str
+    task: Task
+    classes: tuple[str, ...]
+    backbone: str
+    why: str
+    baselines: dict[str, Score]
+    false_unknown_rate: float | None = Field(default=None, description="share of known pictures flagged unknown by mistake")
+    advice: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+def train(
+    data: Path,
+    /,
+    *,
+    val: Path | None = None,
+    out: Path | None = None,
+    size: Size = "small",
+    minutes: float | None = None,
+    seed: int = 0,
+    way: Literal["auto", "probe", "fine-tune", "scratch"] = "auto",
+    backbone: str | None = None,
+    replace: bool = False,
+) -> TrainResult:
+    """Make a recogniser from labelled pictures. Run again after a stop, it goes on where it was.
+
+    Args:
+        data: A folder with a folder of pictures for each class; or train/ and val/ of these, a folder with a CSV, a zip or tar.
+        val: Labelled pictures to validate on; by default a part of the data that shares no look-alikes with the rest.
+        out: Folder for the model and its report; by default one of the data's name in SIGHTLINE_HOME/models.
+        size: How large a network may be: small answers 400 pictures a second on two cores, large is slower and better.
+        minutes: Time to spend; without it, as long as the way needs.
+        seed: Of everything that is random; the same seed gives the same model.
+        way: probe (a head on frozen features: seconds), fine-tune, scratch; auto chooses from data, hardware and time.
+        backbone: A network by its timm name, instead of the one the size means.
+        replace: Replace the model that lies in OUT already.
+    """
+    from sightline.learn.fit import TrainRequest, fit
+
+    begun = time.perf_counter()
+    if minutes is not None and not minutes > 0:
+        raise UsageError(f"--minutes must be above 0, got {minutes:g}")
+    if seed < 0:
+        raise UsageError(f"--seed must be 0 or more, got {seed}")
+    dataset, seen, findings = _data(data, val, seed)
+    target = _target(out, dataset.name, replace=replace)
+    asked = {"size": size, "minutes": minutes, "seed": seed, "way": way, "backbone": backbone}
+    run = settings().home / "runs" / _key(dataset, asked)
+    trained = fit(dataset, TrainRequest(size=size, way=way, minutes=minutes, seed=seed, backbone=backbone), run)
+    result = _store(target, dataset, seen, trained, findings, replace=replace)
+    shutil.rmtree(run, ignore_errors=True)
+    return result.model_copy(update={"seconds": round(time.perf_counter() - begun, 1)})
+
+
+def _data(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tuple[Finding, ...]]:
+    """Read, look at every picture once, say what is wrong, leave out what cannot be read, divide."""
+    from sightline.data.health import check
+    from sightline.data.manifest import with_hashes, without
+    from sightline.data.readers import read
+    from sightline.data.splits import split
+    from sightline.data.survey import survey
+
+    dataset = read(data, hashed=False)
+    if val is not None:
+        dataset = _with_val(dataset, read(val, hashed=False))
+    progress.note(_said(dataset))
+    seen = survey(dataset)
+    dataset = with_hashes(dataset, seen.sha256)
+    findings = tuple(check(dataset, seen))
+    for finding in findings:
+        if finding.severity == "error":
+            raise DatasetError(finding.message, hint=finding.fix)
+        if finding.severity == "warning":
+            progress.note(f"{finding.kind}: {finding.message}")
+    if seen.failures:
+        dataset = without(dataset, {failure.picture for failure in seen.failures})
+        dataset = dataset.model_copy(update={"failures": (*dataset.failures, *seen.failures)})
+    return split(dataset, seen, seed=seed), seen, findings
+
+
+def _with_val(dataset: Dataset, val: Dataset) -> Dataset:
+    """The training data with every picture of `val` as its validation part."""
+    foreign = sorted({label for item in val.items for label in item.labels} - set(dataset.classes))
+    if foreign:
+        raise DatasetError(
+            f"--val has a class that the training data lack: {foreign[0]}", hint="the classes are " + ", ".join(dataset.classes)
+        )
+    items = [item.model_copy(update={"split": item.split or "train"}) for item in dataset.items if item.split != "val"]
+    items += [item.model_copy(update={"split": "val", "name": f"{val.name}/{item.name}"}) for item in val.items]
+    return dataset.model_copy(update={"items": tuple(items), "failures": (*dataset.failures, *val.failures)})
+
+
+_TASKS = {"binary": "one of two classes", "multiclass": "one class for each picture", "multilabel": "several labels a picture"}
+
+
+def _said(dataset: Dataset) -> str:
+    yes = f", {dataset.positive} means yes" if dataset.positive else ""
+    return f"{len(dataset.items)} pictures, {len(dataset.classes)} classes: {_TASKS[dataset.task]}{yes}"
+
+
+def _target(out: Path | None, name: str, *, replace: bool) -> Path:
+    """Where the model goes; said to be impossible before anything is computed."""
+    if out is not None:
+        if out.exists() and not replace and not (out.is_dir() and not any(out.iterdir())):
+            raise StorageError(f"{out} exists already", hint="choose another folder with --out, or add --replace")
+        if replace and out.exists() and not (out / "card.json").is_file() and (not out.is_dir() or any(out.iterdir())):
+            raise StorageError(f"{out} is not a model, so it is not replaced", hint="choose another folder with --out")
+        return out
+    models = settings().home / "models"
+    stem, number = models / name, 1
+    while stem.exists():
+        number += 1
+        stem = models / f"{name}-{number}"
+    return stem
+
+
+def _key(dataset: Dataset, asked: dict[str, Any]) -> str:
+    """What names a training: the same data and the same wishes go on where they were stopped."""
+    return hashlib.sha256(json.dumps([dataset.hash, asked, __version__], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _store(
+    target: Path, dataset: Dataset, seen: Survey, trained: Trained, findings: tuple[Finding, ...], *, replace: bool
+) -> TrainResult:
+    """Measure the exported file on unseen pictures, write bundle and report together, or neither."""
+    from sightline.data.fingerprints import pack
+    from sightline.measure.learning import diagnose, learning_curve
+    from sightline.measure.report_data import ReportData
+    from sightline.runtime.bundle import FINGERPRINTS, ONNX, WEIGHTS, set_latest, write_bundle
+    from sightline.runtime.model import Model
+    from sightline.verbs import outcome
+
+    card = _card(target.name, dataset, trained)
+    scored_on: Split = "test" if dataset.part("test") else "val"
+    answered = outcome.answer(Model(card, trained.onnx), dataset.part(scored_on))
+    scores = outcome.scores_of(answered.truth, answered.probabilities, card, trained.recipe.seed)
+    known_scores = outcome.scores_of(trained.train.truth, trained.train.probabilities, card, trained.recipe.seed).overall
+    curve = learning_curve(trained.curve) if len(trained.curve) > 1 else None
+    counts = card.dataset["train_pictures"]
+    advice = tuple(diagnose(known_scores, scores.overall, curve, scores.classes, pictures=counts))
+    card = card.model_copy(update={"scores": dict(scores.overall)})
+    story = ReportData(
+        title=f"{dataset.name}, {trained.recipe.size}",
+        scores=scores,
+        tested_on=f"{len(answered.items)} {'test' if scored_on == 'test' else 'validation'} pictures",
+        train_scores=known_scores,
+        history=trained.history,
+        baselines=trained.baselines,
+        curve=curve,
+        diagnosis=advice,
+        findings=findings,
+        pairs=outcome.pairs(findings, dataset.items),
+        failures=answered.failures,
+        created=card.created,
+    )
+    known = seen.aligned(dataset.model_copy(update={"items": dataset.part("train")}))
+    contents = {ONNX: trained.onnx, FINGERPRINTS: pack(known.hashes, known.miniatures)}
+    if trained.weights is not None:
+        contents[WEIGHTS] = trained.weights
+    page = outcome.report_page(story, answered, card)
+    if target.is_dir() and not any(target.iterdir()):
+        target.rmdir()  # an empty folder made by the user is as good as none
+    write_bundle(target, card, contents, beside={"report.html": page.encode()}, replace=replace)
+    set_latest(target)
+    return TrainResult(
+        model=str(target),
+        way=trained.recipe.way,
+        weights=trained.recipe.weights,
+        seconds=0.0,
+        scores=dict(scores.overall),
+        scored_on=scored_on,
+        report=str(target / "report.html"),
+        task=card.task,
+        classes=card.classes,
+        backbone=trained.recipe.backbone,
+        why=trained.recipe.why,
+        baselines=trained.baselines,
+        false_unknown_rate=card.unknown.false_alarm_rate if card.unknown else None,
+        advice=advice,
+        findings=findings,
+        failures=dataset.failures,
+    )
+
+
+_LIMITS = (
+    "Tested only on pictures like those it was trained on: another place's light, camera or background can change the scores.",
+    "'unknown' means another kind of picture, not a new class of the same kind.",
+    "Not tested against people who try to deceive it.",
+)
+
+
+def _card(name: str, dataset: Dataset, trained: Trained) -> Card:
+    """The passport; hashes and scores are filled in when they are known."""
+    parts: tuple[Split, ...] = ("train", "val", "test")
+    counts = {part: len(dataset.part(part)) for part in parts}
+    pictures = Counter(label for item in dataset.part("train") for label in item.labels)
+    return Card(
+        id="",
+        name=name,
+        task=dataset.task,
+        classes=dataset.classes,
+        positive=dataset.positive,
+        input=trained.input,
+        thresholds=trained.thresholds,
+        temperature=trained.temperature,
+        unsure_below=trained.unsure_below,
+        unknown=trained.unknown,
+        recipe=trained.recipe,
+        dataset={"name": dataset.name, "hash": dataset.hash, "pictures": counts, "train_pictures": dict(pictures)},
+        baselines=trained.baselines,
+        parity=trained.parity,
+        limits=_LIMITS,
+        sightline=__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def show(result: TrainResult) -> RenderableType:
+    """The one table: how good, beside what, how it was made, what to do next."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from sightline.verbs.outcome import headline, main_score, score_text
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    main = main_score(result.scores)
+    for name, score in result.scores.items():
+        table.add_row(name, score_text(name, score))
+    for name, score in result.baselines.items():
+        table.add_row(f"{main} of {name}", score_text(main, score))
+    if result.false_unknown_rate is not None:
+        table.add_row("known flagged unknown", f"{result.false_unknown_rate:.1%}")
+    table.add_row("network", Text(f"{result.backbone}, weights: {result.weights}"))
+    table.add_row("way", Text(f"{result.way}: {result.why}"))
+    table.add_row("time", f"{result.seconds:.0f} s")
+    table.add_row("model", Text(result.model))
+    table.add_row("report", Text(result.report))
+    what = "test pictures" if result.scored_on == "test" else "validation pictures"
+    rows: list[RenderableType] = [Text(headline(result.scores, what), style="bold"), Text(), table, Text()]
+    rows += [Text(f"- {line}") for line in result.advice]
+    if result.failures:
+        first = result.failures[0]
+        rows.append(
+            Text(f"{len(result.failures)} pictures left out, the first: {first.picture}: {first.error.message}", "yellow")
+        )
+    rows.append(Text(f"next: sightline predict PICTURE --model {result.model}"))
+    return Group(*rows)
