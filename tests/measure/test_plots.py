@@ -25,7 +25,7 @@ def test_lines_are_drawn_inside_with_a_legend():
     root = parsed(svg)
     assert root.get("role") == "img"
     assert root.findtext("title") == "A chart"
-    assert {text.text for text in root.iter("text")} >= {"measured", "trend", "pictures", "score,\u00a0%"}
+    assert {text.text for text in root.iter("text")} >= {"measured", "trend", "pictures", "score, %"}
     points = next(root.iter("polyline")).get("points", "").replace(",", " ").split()
     assert all(0 <= float(x) <= plots.WIDTH for x in points[::2])
     assert all(0 <= float(y) <= plots.HEIGHT for y in points[1::2])

@@ -64,7 +64,7 @@ def card(classes: tuple[str, ...], task: Task = "multiclass", **more: object) ->
         parity=Parity(pictures=100, agreement=1.0, largest_difference=1e-6),
         limits=("Night pictures.",),
         dataset={"name": "wardrobe", "pictures": {"train": 30}},
-        baselines={"majority": Score(value=0.2, low=0.1, high=0.3, n=60)},
+        baselines={"majority class": Score(value=0.2, low=0.1, high=0.3, n=60)},
         **more,
     )
 
@@ -199,6 +199,7 @@ def test_every_task_and_size(classes: tuple[str, ...], task: Task):
     if task == "multilabel":
         assert "Every label right on" in text
         assert "labels that are there it finds" in text
+        assert "Mean average precision, of 100" in text
         assert 'id="confusions"' not in html
     elif task == "binary":
         assert "Of 100 pictures of yes it finds" in text

@@ -18,7 +18,7 @@ def words(value: object, most: int = 0) -> str:
     clean = _UNFIT.sub("\ufffd", str(value).encode("utf-8", "replace").decode())
     if most and len(clean) > most:
         clean = clean[: most - 1] + "…"
-    return escape(clean).replace(" %", "\u00a0%")  # a number and its sign stay on one line
+    return escape(clean)
 
 
 def percent(value: float) -> str:

@@ -45,6 +45,7 @@ def write_report(path: Path, data: ReportData, sections: Sequence[Section] = SEC
 def page(data: ReportData, sections: Sequence[Section] = SECTIONS) -> str:
     """The whole page as text. Sections without data are left out, from the list of links too."""
     shown = [(name, heading, html) for name, heading, draw in sections if (html := draw(data))]
+    top = results.headline(data)
     links = "".join(f'<a href="#{name}">{words(heading)}</a>' for name, heading, _ in shown)
     body = "".join(f'<section id="{name}"><h2>{words(heading)}</h2>{html}</section>' for name, heading, html in shown)
     style, script = _template("report.css"), _template("report.js")
@@ -63,14 +64,19 @@ def page(data: ReportData, sections: Sequence[Section] = SECTIONS) -> str:
 <style>{style}</style>
 </head>
 <body>
-<header><p class="kind">{_kind(data)}</p><h1>{words(data.title)}</h1>{results.headline(data)}</header>
+<header><p class="kind">{_kind(data)}</p><h1>{words(data.title)}</h1>{_together(top)}</header>
 {f'<nav aria-label="Sections">{links}</nav>' if len(shown) > 2 else ""}
-<main>{body}</main>
+<main>{_together(body)}</main>
 <footer>{_footer(data)}</footer>
 <script>{script}</script>
 </body>
 </html>
 """
+
+
+def _together(html: str) -> str:
+    """A number and its percent sign stay on one line."""
+    return html.replace(" %", "\u00a0%")
 
 
 def _kind(data: ReportData) -> str:

@@ -38,9 +38,8 @@ SCORE_WORDS: Mapping[str, tuple[str, str]] = {
     "auc": ("area under the ROC curve", "chance that a picture of the one class scores above one of the other"),
 }
 BASELINE_WORDS: Mapping[str, str] = {
-    "majority": "always the most frequent class",
-    "hog": "a classic method (HOG and a linear model)",
-    "hog_linear": "a classic method (HOG and a linear model)",
+    "majority class": "always the most frequent class",
+    "HOG + linear": "a classic method (HOG + linear)",
 }
 _PLAIN_NUMBERS = {"log_loss"}
 
@@ -81,18 +80,24 @@ def _aside(scores: Scores) -> str:
 
 
 def _compared(data: ReportData, main: Score) -> str:
-    """This model's bar above those of simpler ways."""
+    """This model's bar above those of simpler ways; with several labels all by mean average precision."""
     baselines = data.baselines or (data.card.baselines if data.card else {})
-    rows = [("this model", main, "this")]
-    rows += [(BASELINE_WORDS.get(name, name), score, "other") for name, score in baselines.items()]
-    if len(rows) == 1:
+    if not baselines:
         return f'<div class="versus">{plots.bar(main.value, main.low, main.high, kind="this")}</div>'
+    called, what = dict(BASELINE_WORDS), "Right answers out of 100"
+    if data.scores is not None and data.scores.task == "multilabel":
+        main = data.scores.overall.get("map", main)
+        called["majority class"] = "labels by how frequent they are"
+        what = "Mean average precision, of 100: how well the scores sort the right pictures to the top"
+    rows = [("this model", main, "this")]
+    rows += [(called.get(name, name), score, "other") for name, score in baselines.items()]
     lines = [
         f'<div class="versus"><span>{words(name)}</span><b>{of_hundred(score.value)}</b>'
         f"{plots.bar(score.value, score.low, score.high, kind=kind)}</div>"
         for name, score, kind in rows
     ]
-    return "".join(lines) + '<p class="note">Out of 100. The thin line in each bar is the 95 % interval.</p>'
+    where = "" if data.baselines else " The other ways were measured on the validation pictures of the training."
+    return "".join(lines) + f'<p class="note">{what}. The thin line in each bar is the 95 % interval.{where}</p>'
 
 
 def in_short(data: ReportData) -> str:
