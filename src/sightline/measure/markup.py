@@ -86,7 +86,7 @@ def picture(small: bytes, alt: str) -> str:
     uri = data_uri(small)
     if not uri:
         return f'<div class="missing" role="img" aria-label="{words(alt)}">no picture</div>'
-    return f'<img src="{uri}" alt="{words(alt)}" loading="lazy">'
+    return f'<img src="{uri}" alt="{words(alt)}" decoding="async">'
 
 
 def count(number: int, one: str, many: str) -> str:
