@@ -61,3 +61,29 @@ def test_stopping_refuses_everybody():
     admission.stopping = True
     with pytest.raises(UnavailableError):
         admission.check()
+
+
+def test_at_five_times_the_capacity_those_admitted_wait_less_than_three_times_as_long_as_when_idle():
+    """Two workers of 6 ms each, simulated: no real clock. Idle, an answer takes 6 ms."""
+    clock, service = Clock(), 0.006
+    admission = Admission(18, 4, clock)
+    free = [0.0, 0.0]  # when each worker is free
+    leaving: list[tuple[float, object]] = []
+    latencies = []
+    arrivals = int(5 * 5 * 2 / service)  # five seconds
+    for number in range(arrivals):
+        clock.now = number * service / 2 / 5
+        while leaving and leaving[0][0] <= clock.now:
+            leaving.pop(0)[1].__exit__(None, None, None)
+        place = admission.enter()
+        try:
+            place.__enter__()
+        except OverloadError:
+            continue
+        worker = free.index(min(free))
+        free[worker] = max(free[worker], clock.now) + service
+        leaving.append((free[worker], place))
+        latencies.append(free[worker] - clock.now)
+    latencies.sort()
+    assert latencies[int(0.99 * len(latencies))] < 3 * service
+    assert len(latencies) > 0.95 * arrivals / 5  # and the workers were never left without work

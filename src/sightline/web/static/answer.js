@@ -137,6 +137,8 @@ function bars(labels, card, given) {
   function all() {
     show(labels.slice(FIRST));
     more.remove();
+    list.classList.add("sl-long");
+    list.setAttribute("tabindex", "0"); // a list that scrolls must scroll by keyboard too
     list.children[FIRST].tabIndex = -1;
     list.children[FIRST].focus();
   }
