@@ -45,7 +45,7 @@ def embedding_graph(network: Classifier, size: int) -> bytes:
         # dynamo=False: the TorchScript exporter takes 0.5-1 s where the new one takes 6-10 s, and the graphs answer alike.
         # When torch drops it, dynamo=True with `dynamic_shapes` is the same call.
         torch.onnx.export(
-            Embedding(network),
+            Embedding(network).eval(),  # the exporter gives the wrapper's mode back to every module inside
             (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
             file,
             input_names=["image"],
