@@ -149,8 +149,8 @@ def prepare_network(
 ) -> Prepared:
     """The pretrained network with the probe's head, or a small one of ours (`spec` then says the input); pictures decoded."""
     from sightline.learn import cache
-    from sightline.learn.network import Classifier, small_resnet
-    from sightline.learn.plan import FINE_TUNE, SCRATCH
+    from sightline.learn.network import Classifier, depth_groups, small_resnet
+    from sightline.learn.plan import FINE_TUNE, SCRATCH, STILL
     from sightline.learn.reproduce import seed_of
 
     import torch  # isort: skip
@@ -160,7 +160,7 @@ def prepare_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(material.seed, "network", 0))  # the first weights, without touching the caller's generator
         if start:
-            network = graph.classifier(start, count)
+            network = graph.classifier(start, count, dropout=0.2)
         else:
             backbone, width = small_resnet(size)
             network = Classifier(backbone, width, count, mean=spec.mean, std=spec.std)
@@ -174,6 +174,8 @@ def prepare_network(
     mirrored = plan.augment.flip if flip is None else flip
     if flip is None and any(LEFT_RIGHT.search(name) for name in material.classes):
         mirrored = False
+    if start:
+        plan = replace(plan, frozen=round(STILL * (len(depth_groups(network)) - 1)))
     plan = replace(plan, size=spec.size, seed=material.seed, augment=replace(plan.augment, flip=mirrored, view=view))
     return Prepared("fine-tune" if start else "scratch", network, data, plan, spec, (*train.failures, *val.failures), start)
 
