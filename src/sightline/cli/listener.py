@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+FIRST, EVERY = 1.0, 5.0  # seconds until the first line about a piece of work, and between lines
+
+
 @contextmanager
 def listening() -> Iterator[None]:
     """Show the progress of the block on stderr."""
@@ -31,7 +34,7 @@ def listening() -> Iterator[None]:
 
 
 class JsonLines:
-    """One JSON object a line, at most one a second for each piece of work; short work says nothing."""
+    """One JSON object a line, at most one in EVERY seconds for each piece of work; short work says nothing."""
 
     def __init__(self) -> None:
         self._told: dict[str, float] = {}
@@ -40,7 +43,8 @@ class JsonLines:
         now = time.monotonic()
         if event.what:
             told = self._told.setdefault(event.what, now)
-            if now - told < 1.0 and not (event.finished and event.seconds >= 1.0):
+            pause = FIRST if event.seconds < EVERY else EVERY
+            if now - told < pause and not (event.finished and event.seconds >= FIRST):
                 return
             self._told[event.what] = now
         fields = {
