@@ -6,6 +6,7 @@ Knows the arrays of a way that was gone, not which ways there are.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from sightline.runtime.model import in_order
 from sightline.runtime.pixels import prepare, read_picture
 from sightline.settings import settings
 from sightline.types import Failure, InputSpec, Item, Parity, Recipe, Score, Unknown
+
+if TYPE_CHECKING:
+    from sightline.learn.network import Classifier
 
 PROVED = 200  # validation pictures that the export is compared on
 PROVED_FROZEN = 64  # fewer for a frozen network: its graph is an old one, only the head is new
@@ -119,15 +123,29 @@ def _prove(
     some = np.unique(np.linspace(0, len(learned.val.items) - 1, most).astype(int))
     read = list(in_order(lambda item: _pixels(item, learned.spec), [learned.val.items[i] for i in some], settings().threads))
     images = np.stack([image for image in read if image is not None])
-    with torch.inference_mode():
-        batches = [torch.from_numpy(images[start : start + 16]) for start in range(0, len(images), 16)]
-        logits = torch.cat([network(network.normalise(batch)) for batch in batches]).numpy()
+    logits = _eager_logits(network, images)
     trained = to_probabilities(logits, material.task, temperature).astype(np.float32)
     exported = export.answers(onnx, images)["probabilities"]
     parity = export.certify(exported, trained, material.task, cuts.astype(np.float32))
     facts = {"format": "pt", "architecture": learned.start.name if learned.start else "sightline"}
     options = dict(learned.start.options) if learned.start else {}
     return parity, save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, {**facts, **options})
+
+
+def _eager_logits(network: Classifier, images: NDArray[np.uint8]) -> Floats:
+    """What torch itself answers in float32: (n, classes). On one thread: torch's threads wait for each other busily, which on a
+    machine with other work took 30 times as long.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            batches = [torch.from_numpy(images[start : start + 16]) for start in range(0, len(images), 16)]
+            return np.asarray(torch.cat([network(network.normalise(batch)) for batch in batches]).numpy())
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _pixels(item: Item, spec: InputSpec) -> NDArray[np.uint8] | None:
