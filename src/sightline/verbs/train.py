@@ -80,7 +80,7 @@ def train(
     if seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {seed}")
     dataset, seen, findings = _data(data, val, seed)
-    target = _target(out, dataset.name, replace=replace)
+    target = _target(out, _name(data, dataset), replace=replace)
     asked = {"size": size, "minutes": minutes, "seed": seed, "way": way, "backbone": backbone}
     run = settings().home / "runs" / _key(dataset, asked)
     trained = fit(dataset, TrainRequest(size=size, way=way, minutes=minutes, seed=seed, backbone=backbone), run)
@@ -135,6 +135,11 @@ def _said(dataset: Dataset) -> str:
     return f"{len(dataset.items)} pictures, {len(dataset.classes)} classes: {_TASKS[dataset.task]}{yes}"
 
 
+def _name(data: Path, dataset: Dataset) -> str:
+    """The data's name; of a folder called train its parent's."""
+    return data.absolute().parent.name or "model" if dataset.name == "train" else dataset.name
+
+
 def _target(out: Path | None, name: str, *, replace: bool) -> Path:
     """Where the model goes; said to be impossible before anything is computed."""
     if out is not None:
@@ -177,7 +182,7 @@ def _store(
     advice = tuple(diagnose(known_scores, scores.overall, curve, scores.classes, pictures=counts))
     card = card.model_copy(update={"scores": dict(scores.overall)})
     story = ReportData(
-        title=f"{dataset.name}, {trained.recipe.size}",
+        title=f"{target.name}, {trained.recipe.size}",
         scores=scores,
         tested_on=f"{len(answered.items)} {'test' if scored_on == 'test' else 'validation'} pictures",
         train_scores=known_scores,

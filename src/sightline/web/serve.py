@@ -17,7 +17,6 @@ log = logging.getLogger("sightline.web")
 
 def serve(
     model: str | None = None,
-    /,
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
