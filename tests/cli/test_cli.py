@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from bundles import CLASSES, tiny_bundle
-from pictures import COLOURS, encoded
 from PIL import Image
 
+from bundles import CLASSES, tiny_bundle
+from pictures import COLOURS, encoded
 from sightline.cli import main
 from sightline.verbs import VERBS
 
