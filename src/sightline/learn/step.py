@@ -20,6 +20,7 @@ from sightline.learn.network import Classifier
 from sightline.learn.optimise import Average, class_weights, freeze, optimiser_for, rate, set_rate, training_mode
 from sightline.learn.plan import Plan
 from sightline.learn.reproduce import generator, reproducible, seed_of
+from sightline.learn.smallmaps import use_products
 from sightline.runtime.fitting import GREY
 
 ON_DEVICE = 8 << 30  # bytes of pictures up to which a GPU holds them all
@@ -64,6 +65,7 @@ def assemble(model: Classifier, data: TrainingData, plan: Plan, device: torch.de
     """
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     freeze(model, plan.frozen)
+    use_products(model)
     classes = model.head.out_features
     targets = torch.from_numpy(np.array(data.targets))
     weights = class_weights(targets, classes, plan.balance)

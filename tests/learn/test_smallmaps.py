@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from sightline.learn.smallmaps import use_convolutions, use_products  # noqa: E402
+
+pytestmark = pytest.mark.deep
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "side"),
+    [(3, 1, 1, 2), (3, 2, 1, 4), (1, 1, 0, 1), (1, 2, 0, 4), (3, 2, 1, 3), (5, 1, 2, 2), (2, 2, 0, 2), (3, 1, 1, 9)],
+)
+def test_product_and_convolution_agree_both_ways(kernel, stride, padding, side):
+    torch.manual_seed(0)
+    plain = nn.Conv2d(6, 4, kernel, stride, padding, bias=kernel == 5).to(memory_format=torch.channels_last)
+    product = copy.deepcopy(plain)
+    use_products(product)
+    x = torch.randn(3, 6, side, side)
+    results = []
+    for module in (plain, product):
+        given = x.clone().contiguous(memory_format=torch.channels_last).requires_grad_()
+        out = module(given)
+        out.square().sum().backward()
+        results.append((out, given.grad, module.weight.grad))
+    for one, other in zip(*results, strict=True):
+        assert one.shape == other.shape
+        assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_only_plain_convolutions_in_training_are_touched_and_it_can_be_undone(monkeypatch):
+    model = nn.Sequential(
+        nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, groups=2), nn.Conv2d(4, 4, 3, dilation=2)
+    )
+    model.append(nn.Conv2d(4, 4, 3, padding="same"))
+    names = list(model.state_dict())
+    use_products(model)
+    assert [type(module) is nn.Conv2d for module in model] == [False, True, True, True]
+    assert list(model.state_dict()) == names
+    small = torch.randn(2, 4, 2, 2)
+    trained = model[0].train()(small)
+    monkeypatch.setattr(torch.nn.functional, "linear", lambda *_: pytest.fail("a product in evaluation"))
+    assert torch.allclose(model[0].eval()(small), trained, atol=1e-5)
+    use_convolutions(model)
+    assert all(type(module) is nn.Conv2d for module in model)
