@@ -118,7 +118,9 @@ def main() -> None:
                 runs[rival].append(measure(rival, folder, bundle if rival == "sightline" else weights))
     count = len(runs["sightline"][0]["best"])  # type: ignore[arg-type]
     seconds = {rival: [float(run["seconds"]) for run in runs[rival]] for rival in RIVALS}  # type: ignore[arg-type]
-    lines = [f"{count} photographs, {options.runs} runs in turn; {versions('torch', 'torchvision', 'onnxruntime', 'simplejpeg')}"]
+    lines = [
+        f"{count} photographs, {options.runs} runs in turn; {versions('torch', 'torchvision', 'onnxruntime', 'simplejpeg')}"
+    ]
     for rival in RIVALS:
         same = sum(runs["sightline"][0]["best"][name] == best for name, best in runs[rival][0]["best"].items())  # type: ignore[index,attr-defined]
         median, low, high = ratio(seconds[rival], seconds["sightline"])

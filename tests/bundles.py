@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-from pictures import COLOURS
 
+from pictures import COLOURS
 from sightline.runtime.bundle import write_bundle
 from sightline.types import Card, InputSpec, Recipe, Task, Unknown
 

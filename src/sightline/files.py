@@ -23,8 +23,8 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(name, mode)
-            os.replace(name, path)
+            Path(name).chmod(mode)
+            Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
@@ -48,15 +48,15 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         try:
             yield part
-            os.chmod(part, 0o755)
+            part.chmod(0o755)
             _sync_files([file for file in part.rglob("*") if file.is_file()])
             if path.exists():
                 old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-                os.replace(path, old / path.name)
-                os.replace(part, path)
+                path.replace(old / path.name)
+                part.replace(path)
                 shutil.rmtree(old, ignore_errors=True)
             else:
-                os.replace(part, path)
+                part.replace(path)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise

@@ -24,7 +24,7 @@ class Record(BaseModel):
 
 
 class Annotation(Record):
-    """What somebody or something says about a picture; a person's label and a model's answer differ only in origin and score."""
+    """What is said about a picture; a person's label and a model's answer differ only in origin and score."""
 
     label: str
     score: float | None = Field(default=None, description="probability in 0..1; None for a person's label")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundles import CLASSES, tiny_bundle, tiny_card, tiny_onnx
-from pictures import COLOURS, drawn, encoded
 from PIL import Image
 
+from bundles import CLASSES, tiny_bundle, tiny_card, tiny_onnx
+from pictures import COLOURS, drawn, encoded
 from sightline.errors import BundleError, ModelNotFoundError, PictureError, SightlineError, StorageError
 from sightline.runtime import tasks
 from sightline.runtime.attention import attention_map

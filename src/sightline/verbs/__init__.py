@@ -22,7 +22,6 @@ VERBS: dict[str, Verb] = {
     "serve": Verb("sightline.web.serve", "Answer over HTTP, with a page to try the model."),
     "keys": Verb("sightline.web.keys", "List, make and revoke API keys for a server on the network."),
     "demo": Verb("sightline.cli.demo", "Draw road signs, train on them, show the result: no downloads."),
-    "keys": Verb("sightline.web.keys", "Make, list and revoke the keys that a server on the network asks for."),
     "doctor": Verb("sightline.verbs.doctor", "Say what is installed and what will be used."),
 }
 

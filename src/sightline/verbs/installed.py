@@ -140,7 +140,11 @@ def providers() -> tuple[str, ...]:
         import onnxruntime
     except ImportError:
         return ()
-    return tuple(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
+    return tuple(
+        name.removesuffix("ExecutionProvider")
+        for name in onnxruntime.get_available_providers()
+        if name != "AzureExecutionProvider"
+    )
 
 
 def gpu() -> str:
