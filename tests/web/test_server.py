@@ -174,7 +174,7 @@ def test_slow_headers_and_slow_bodies_are_let_go(monkeypatch, bundle: Path):
     thread = threading.Thread(target=server.run, args=(front, listener), kwargs={"grace": 1})
     thread.start()
     try:
-        while not front.service.ready:
+        while not (made and made[0].started):
             time.sleep(0.02)
         assert raw(port) == b""  # never asked anything: closed
         assert status_of(raw(port, b"GET / HT")) == 408

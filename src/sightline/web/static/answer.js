@@ -87,10 +87,12 @@ export function answer(blob, name, card, line) {
         picture.querySelector(".sl-overlay")?.remove();
         picture.querySelector(".sl-frame").append(heat(found));
         fade();
+        const { x0, y0, x1, y1 } = found.region;
+        const whole = x0 <= 0.001 && y0 <= 0.001 && x1 >= 0.999 && y1 >= 0.999;
         const blank = found.grid.flat().every((value) => value === 0);
         note.textContent = blank
           ? "Covering any part of the picture changes nothing: no single place speaks for this label."
-          : "Red: covering this place lowers the score most. The model does not see what lies outside the frame.";
+          : `Red: covering this place lowers the score most.${whole ? "" : " The model does not see what lies outside the frame."}`;
       } catch (error) {
         note.textContent = sentence(error.message);
       }

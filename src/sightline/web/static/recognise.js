@@ -129,7 +129,7 @@ function factsOf(card) {
   const facts = [el("span", { title: card.classes.slice(0, 60).join(", ") }, text(known))];
   if (top1) {
     const range = `between ${percent(top1.low)} and ${percent(top1.high)} with 95 % confidence`;
-    facts.push(el("span", { title: range }, `right on ${percent(top1.value)} of ${top1.n} test pictures`));
+    facts.push(el("span", { title: range }, `right on ${percent(top1.value)} of ${top1.n} pictures kept apart`));
   }
   return facts;
 }
