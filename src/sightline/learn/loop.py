@@ -13,7 +13,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,9 @@ from sightline.errors import DataError, DatasetError, StoppedError, UsageError
 from sightline.learn import checkpoint as stored
 from sightline.learn.network import Classifier
 from sightline.learn.plan import Agreement, Plan, differences, keep_plan, kept_plan, within
-from sightline.learn.reproduce import generator, half_precision, interruptible, reproducible
+from sightline.learn.reproduce import generator, interruptible, reproducible, training_device
 from sightline.learn.smallmaps import use_convolutions
-from sightline.learn.step import Parts, TrainingData, assemble, epoch_seconds, steps_per_epoch, train_step, validate
-from sightline.settings import settings
+from sightline.learn.step import Parts, TrainingData, assemble, decided, epoch_seconds, steps_per_epoch, train_step, validate
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def train_network(
     if len(data.images) < 2:
         raise DatasetError(f"a network needs at least 2 training pictures, got {len(data.images)}", hint="add pictures")
     plan = agree(model, data, plan, run, minutes)
-    device = _device()
+    device = training_device()
     with reproducible(plan.threads, device), interruptible(stop) as interrupted:
         parts = assemble(model, data, plan, device)
         state, best, resumed_from = _resume(parts, run)
@@ -166,7 +165,7 @@ def _end_epoch(parts: Parts, state: _State, best: dict[str, Tensor], seconds: fl
 
 def agree(model: Classifier, data: TrainingData, plan: Plan, run: Path, minutes: float | None) -> Plan:
     """The plan with its open values decided; kept in `run`, and taken from there when this training began earlier."""
-    device = _device()
+    device = training_device()
     asked = {**plan.values(), "minutes": minutes}
     identity = _identity(model, data)
     kept = kept_plan(run)
@@ -178,11 +177,7 @@ def agree(model: Classifier, data: TrainingData, plan: Plan, run: Path, minutes:
                 hint="give the same values to go on with it, or choose another folder (or delete this one) to start anew",
             )
         return kept.plan
-    precision = plan.precision
-    if precision == "auto":
-        precision = "bf16" if half_precision(device) else "float32"
-    threads = plan.threads or settings().threads
-    plan = replace(plan, precision=precision, threads=threads, batch=min(plan.batch, len(data.images)))
+    plan = decided(plan, data, device)
     if minutes is not None:
         if minutes <= 0:
             raise UsageError(f"minutes must be above 0, got {minutes}")
@@ -190,10 +185,6 @@ def agree(model: Classifier, data: TrainingData, plan: Plan, run: Path, minutes:
     facts = {"torch": torch.__version__, "processor": platform.processor() or platform.machine(), "device": device.type}
     keep_plan(run, Agreement(asked, plan, identity, facts))
     return plan
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _identity(model: Classifier, data: TrainingData) -> dict[str, Any]:

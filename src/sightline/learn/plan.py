@@ -80,18 +80,19 @@ FINE_TUNE = Plan(
 )
 STILL = 0.45  # share of a pretrained backbone's blocks, counted from the stem, that fine-tuning leaves as they are
 
-# small_resnet("tiny") on small pictures. Mirroring is off: it pays on photographs only, and drawn symbols lose their meaning
-# by it.
+# small_resnet("tiny") on small pictures, chosen on 1,920 drawn road signs of 20 classes (480 kept apart, 64 px). Mirroring is
+# off: it pays on photographs only, and drawn symbols lose their meaning by it. Erasing parts cost 4 points after 8 epochs, SGD
+# (rate 0.1) 18 points; rates from 0.004 to 0.012 differed by 4 points after 8 epochs and by 0.5 after 16.
 SCRATCH = Plan(
     size=64,
-    epochs=30,
+    epochs=28,
     batch=64,
-    lr=4e-3,
+    lr=1e-2,
     weight_decay=0.05,
     warmup=0.15,
     label_smoothing=0.1,
     ema=0.99,
-    augment=Augment(flip=False, degrees=10, scale=0.25, aspect=0.1, shift=0.06, colour=0.3, erase=0.25),
+    augment=Augment(flip=False, degrees=10, scale=0.25, aspect=0.1, shift=0.06, colour=0.3),
 )
 
 LONGEST = 4  # a time budget buys at most this many times the recipe's epochs: more taught nothing and overfits

@@ -67,6 +67,10 @@ def interruptible(stop: threading.Event | None = None) -> Iterator[Callable[[], 
         signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
 
 
+def training_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def half_precision(device: torch.device) -> bool:
     """Whether bfloat16 is computed by the hardware: emulated, it is slower than float32."""
     if device.type == "cuda":

@@ -19,9 +19,10 @@ from sightline.learn.augment import augment
 from sightline.learn.network import Classifier
 from sightline.learn.optimise import Average, class_weights, freeze, optimiser_for, rate, set_rate, training_mode
 from sightline.learn.plan import Plan
-from sightline.learn.reproduce import generator, reproducible, seed_of
+from sightline.learn.reproduce import generator, half_precision, reproducible, seed_of, training_device
 from sightline.learn.smallmaps import use_products
 from sightline.runtime.fitting import GREY
+from sightline.settings import settings
 
 ON_DEVICE = 8 << 30  # bytes of pictures up to which a GPU holds them all
 
@@ -159,10 +160,24 @@ def validate(parts: Parts) -> tuple[float, float]:
     return float(loss), float(right(logits, truth, data.multilabel)) / len(truth)
 
 
-def epoch_seconds(model: Classifier, data: TrainingData, plan: Plan, device: torch.device, counted: int = 3) -> float:
+def decided(plan: Plan, data: TrainingData, device: torch.device) -> Plan:
+    """The plan with its open values filled in: precision, threads, a batch that is not larger than the set."""
+    precision = plan.precision
+    if precision == "auto":
+        precision = "bf16" if half_precision(device) else "float32"
+    return replace(
+        plan, precision=precision, threads=plan.threads or settings().threads, batch=min(plan.batch, len(data.images))
+    )
+
+
+def epoch_seconds(
+    model: Classifier, data: TrainingData, plan: Plan, device: torch.device | None = None, *, counted: int = 3
+) -> float:
     """Measured time of one epoch with its validation, from a few steps on a copy: neither the model nor any random state
     changes.
     """
+    device = device or training_device()
+    plan = decided(plan, data, device)
     with reproducible(plan.threads, device):
         parts = assemble(copy.deepcopy(model), data, plan, device)
         rows = torch.randperm(len(data.images), generator=generator(plan.seed, "measure", 0))[: plan.batch]

@@ -192,13 +192,11 @@ def _training_data(material: Material, train: Any, val: Any) -> TrainingData:
 
 def epochs_within(prepared: Prepared, minutes: float) -> int:
     """How many epochs of this training fit into `minutes`, from a measured step."""
-    from sightline.learn.loop import _device
     from sightline.learn.plan import within
     from sightline.learn.step import epoch_seconds
 
-    plan = replace(prepared.plan, threads=settings().threads)
     with progress.task("Measuring a training step"):
-        return within(plan, minutes, epoch_seconds(prepared.network, prepared.data, plan, _device())).epochs
+        return within(prepared.plan, minutes, epoch_seconds(prepared.network, prepared.data, prepared.plan)).epochs
 
 
 def by_network(material: Material, prepared: Prepared, minutes: float | None, run: Path) -> Learned:
