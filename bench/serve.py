@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -113,13 +114,13 @@ def bare(model: str, pictures: list[Path], seconds: float) -> float:
 
 
 @contextlib.contextmanager
-def running(command: list[str], ready: str, env: dict[str, str] | None = None) -> Iterator[int]:
+def running(command: list[str], ready: str) -> Iterator[int]:
     """A server process and its port ({port} in the command), ended afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     line = [part.replace("{port}", str(port)) for part in command]
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **(env or {})})
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         for _ in range(600):
             try:
@@ -135,7 +136,10 @@ def running(command: list[str], ready: str, env: dict[str, str] | None = None) -
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
-            process.kill()
+            pass
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # LitServe leaves its workers behind
+        process.wait()
 
 
 def ours(model: str, *options: str) -> contextlib.AbstractContextManager[int]:
