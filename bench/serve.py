@@ -133,10 +133,8 @@ def running(command: list[str], ready: str) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(30)
-        except subprocess.TimeoutExpired:
-            pass
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # LitServe leaves its workers behind
         process.wait()
