@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PINS := scripts/setup pyproject.toml $(wildcard requirements/*.txt)
 TESTS ?= tests
-BENCH ?= $(filter-out bench/harness.py bench/models.py bench/load.py,$(sort $(wildcard bench/*.py)))
+BENCH ?=
 WORKERS ?= 2
 UPGRADE ?=
 export OMP_NUM_THREADS ?= 2
@@ -44,8 +44,8 @@ test: check ## check, then every test that takes seconds; TESTS=tests/data for a
 test-slow: .venv/stamp-dev ## the tests that take minutes
 	$(BIN)/pytest -m slow $(TESTS)
 
-bench: .venv/stamp-dev ## every benchmark, one after the other (a quiet machine, please); BENCH=bench/decode.py for one
-	@for file in $(BENCH); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+bench: .venv/stamp-dev ## every benchmark, one after the other (a quiet machine, please); BENCH="decode serve" for some
+	@scripts/bench $(BENCH)
 
 requirements: .venv/stamp-dev ## compile the pins again from pyproject.toml; UPGRADE=1 to move to newer versions
 	@UPGRADE=$(UPGRADE) scripts/pins
