@@ -28,7 +28,9 @@ def save(name: str, screenshot: bytes, width: int) -> None:
     """Scale to `width` pixels and keep 256 colours: a picture of text stays sharp and small."""
     picture = Image.open(io.BytesIO(screenshot)).convert("RGB")
     height = round(picture.height * width / picture.width)
-    small = picture.resize((width, height), Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE)
+    small = picture.resize((width, height), Image.Resampling.LANCZOS).quantize(
+        256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+    )
     small.save(OUT / name, optimize=True)
 
 
@@ -68,10 +70,9 @@ def page(browser, demo: Path, work: Path) -> None:
                 break
             except (urllib.error.URLError, OSError):
                 time.sleep(0.5)
-        drawn = draw_road_signs(
-            work / "signs", count=100, seed=7, size=320
-        )  # larger than the ones it was trained on, to look at
-        signs = [next((drawn / "test" / name).iterdir()) for name in ("pedestrian-crossing",)]
+        # larger than those of the training, to look at
+        drawn = draw_road_signs(work / "signs", count=100, seed=7, size=320)
+        sign = next((drawn / "test/pedestrian-crossing").iterdir())
         tab = browser.new_page(viewport={"width": 1000, "height": 700}, device_scale_factor=1.5)
         tab.goto(url)
         tab.wait_for_selector(".sl-drop")

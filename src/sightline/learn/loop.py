@@ -241,6 +241,6 @@ def _diverged(epoch: int, state: _State, run: Path) -> DataError:
     kept = f"the weights of epoch {state.best_epoch} are kept" if state.best_epoch else "no epoch was completed"
     return DataError(
         f"training broke down: the loss is not a number in epoch {epoch + 1}, step {state.step + 1}; {kept}",
-        hint="train with a lower rate (lr) or in float32 (precision), and look for broken pictures with `sightline check`",
+        hint="train with a lower rate (lr) or in float32 (precision), and look for damaged pictures",
         detail={"step": state.step, "best_epoch": state.best_epoch, "run": str(run)},
     )

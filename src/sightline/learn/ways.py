@@ -236,7 +236,8 @@ def _side(material: Material, items: Sequence[Item], kept: NDArray[np.intp], vec
     good = tuple(items[place] for place in kept)
     if not good:
         raise DatasetError(
-            "none of the training (or validation) pictures can be read", hint="look at them with `sightline check`"
+            "none of the training (or validation) pictures can be read",
+            hint="open some of them in another program: the files may be damaged",
         )
     return Side(good, targets(good, material.classes, material.task), vectors)
 
