@@ -58,7 +58,7 @@ def _print(name: str, result: Any, as_json: bool) -> None:
 
 
 def tell(renderable: Any) -> None:
-    """Print a table or text for people on stdout; lines are not cut when nobody looks at a terminal."""
+    """Print a table or text for people on stdout; wide, so that no path is broken, when it goes to a file or a pipe."""
     from rich.console import Console
 
-    Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(renderable)
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(renderable)
