@@ -55,39 +55,32 @@ def predict(pictures: list[Path], /, *, model: str | None = None, top: int | Non
 
 
 def show(result: Predictions) -> RenderableType:
-    """A table for people: the answer, its score, the runners-up and the flags."""
+    """A table for people: the answer, its score, the runners-up and the flags; columns that would be empty are left out."""
     from rich.table import Table
     from rich.text import Text
 
+    rows = [*map(_row, result.results)]
+    rows += [(failure.picture, "failed", "", failure.error.message, failure.error.hint) for failure in result.failures]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("picture", "answer", "score", "next best", "remarks"):
+    styles = {"answer": "bold", "remarks": "yellow"}
+    headings = ("picture", "answer", "score", "next best", "remarks")
+    shown = [place for place, _ in enumerate(headings) if place < 3 or any(row[place] for row in rows)]
+    for place in shown:
+        heading = headings[place]
         table.add_column(heading, justify="right" if heading == "score" else "left", overflow="fold")
-    for answer in result.results:
-        best = answer.labels[0]
-        given = answer.decision or ("none",)
-        first = best.score or 0.0 if answer.decision[:1] in ((), (best.label,)) else 0.0
-        others = ", ".join(
-            f"{label.label} {label.score or 0:.0%}"
-            for label in answer.labels
-            if label.label not in given and (label.score or 0) >= 0.01
-        )
-        remarks = ", ".join(_REMARKS[flag] for flag in answer.flags)
-        table.add_row(
-            Text(answer.picture),
-            Text(", ".join(given), style="bold"),
-            f"{first:.1%}",
-            Text(_shorten(others)),
-            Text(remarks, style="yellow"),
-        )
-    for failure in result.failures:
-        table.add_row(
-            Text(failure.picture), Text("failed", style="red"), "", Text(failure.error.message), Text(failure.error.hint)
-        )
+    for row in rows:
+        table.add_row(*(Text(row[place], style=styles.get(headings[place], "")) for place in shown))
     return table
 
 
+def _row(answer: Prediction) -> tuple[str, str, str, str, str]:
+    """Picture, answer, score, next best, remarks."""
+    scores = {label.label: label.score or 0.0 for label in answer.labels}
+    given = answer.decision or ("none",)
+    score = scores.get(given[0], answer.labels[0].score or 0.0)
+    others = [f"{name} {value:.0%}" for name, value in scores.items() if name not in given and value >= 0.01][:3]
+    remarks = ", ".join(_REMARKS[flag] for flag in answer.flags)
+    return answer.picture, ", ".join(given), f"{score:.1%}", ", ".join(others), remarks
+
+
 _REMARKS = {"unknown": "unlike anything it was trained on", "unsure": "unsure: the score is low"}
-
-
-def _shorten(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else text[: most - 3] + "..."
