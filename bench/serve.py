@@ -199,7 +199,7 @@ def overload(given: argparse.Namespace, pictures: list[Path], capacity: float) -
         facts["idle, 1 caller"] = load(port, "/v1/predict", pictures, "--callers", 1, "--seconds", given.seconds)["200"]
         busy = load(port, "/v1/predict", pictures, "--callers", given.callers, "--seconds", given.seconds)
         facts[f"{given.callers} callers"] = busy["200"]
-        result = load(port, "/v1/predict", pictures, "--rate", 5 * capacity, "--seconds", given.seconds)
+        result = load(port, "/v1/predict", pictures, "--rate", 5 * capacity, "--seconds", max(10, given.seconds))
         facts["overload, admitted"] = result.get("200", {})
         facts["overload, refused (429)"] = result.get("429", {})
         facts["after"] = load(port, "/v1/predict", pictures, "--callers", given.callers, "--seconds", 2)["200"]
