@@ -39,7 +39,7 @@ floors: .venv/stamp-dev
 check: lint types floors ## style, types, floors: no tests
 
 test: check ## check, then every test that takes seconds; TESTS=tests/data for a part, WORKERS=4 for more processes
-	$(BIN)/pytest -n $(WORKERS) -m "not slow and not bench" $(TESTS)
+	$(BIN)/pytest -n $(WORKERS) -m "not slow" $(TESTS)
 
 test-slow: .venv/stamp-dev ## the tests that take minutes
 	$(BIN)/pytest -m slow $(TESTS)
