@@ -170,8 +170,9 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=10, help="counted steps of each rival")
     parser.add_argument("--accuracy", type=int, metavar="EPOCHS", help="train both on road signs for so many epochs")
     options = parser.parse_args()
+    used = {"versions": versions("torch", "torchvision", "sightline")}
     said, facts = measure(options.threads, options.runs)
+    report("train_step", said, {**facts, **used})
     if options.accuracy:
-        more, accuracy = accuracies(options.threads, options.accuracy)
-        said, facts = said + more, facts | accuracy
-    report("train_step", said, {**facts, "versions": versions("torch", "torchvision", "sightline")})
+        said, facts = accuracies(options.threads, options.accuracy)
+        report("train_accuracy", said, {**facts, **used})

@@ -289,10 +289,24 @@ def test_minutes_become_epochs_before_the_start_and_stay_the_same(data, tmp_path
         train_network(network(), data, QUICK, tmp_path / "other", minutes=0)
 
 
-def test_measuring_changes_nothing(data):
+@pytest.mark.parametrize(("together", "threads"), [(0.6, 2), (1.1, 2), (5.0, 1)])
+def test_one_thread_where_other_programs_hold_the_cores(data, tmp_path, monkeypatch, together, threads):
+    monkeypatch.setenv("SIGHTLINE_THREADS", "2")
+    monkeypatch.setattr(step, "step_seconds", lambda model, data, plan, device: {1: 1.0, 2: together}[plan.threads])
+    said = []
+    with progress.listen(lambda event: said.append(event.note)):
+        plan = loop.agree(network(), data, replace(QUICK, threads=0), tmp_path, None)
+    assert plan.threads == threads
+    assert any("one thread" in text for text in said) == (threads == 1)
+    monkeypatch.setattr(step, "step_seconds", lambda *_: pytest.fail("measured again"))
+    assert loop.agree(network(), data, replace(QUICK, threads=0), tmp_path, None) == plan
+
+
+def test_measuring_changes_nothing(data, monkeypatch):
+    monkeypatch.setenv("SIGHTLINE_THREADS", "2")
     model = network()
     before, state = digest(model.state_dict()), torch.get_rng_state()
-    assert step.epoch_seconds(model, data, QUICK, torch.device("cpu")) > 0
+    assert step.epoch_seconds(model, data, replace(QUICK, threads=0)) > 0
     assert digest(model.state_dict()) == before
     assert torch.equal(torch.get_rng_state(), state)
 

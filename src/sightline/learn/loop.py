@@ -177,7 +177,7 @@ def agree(model: Classifier, data: TrainingData, plan: Plan, run: Path, minutes:
                 hint="give the same values to go on with it, or choose another folder (or delete this one) to start anew",
             )
         return kept.plan
-    plan = decided(plan, data, device)
+    plan = decided(model, data, plan, device)
     if minutes is not None:
         if minutes <= 0:
             raise UsageError(f"minutes must be above 0, got {minutes}")
