@@ -52,7 +52,7 @@ def eager(folder: Path, weights: str, channels_last: bool) -> tuple[float, dict[
     from torchvision.datasets import ImageFolder
 
     torch.set_num_threads(2)
-    network = timm.create_model("mobilenetv2_100")
+    network = timm.create_model("mobilenetv2_100", pad_type="same")  # what the metadata of these weights says
     network.load_state_dict(load_file(weights))
     network.eval()
     if channels_last:
@@ -61,7 +61,7 @@ def eager(folder: Path, weights: str, channels_last: bool) -> tuple[float, dict[
         transforms.Resize(256, transforms.InterpolationMode.BICUBIC),
         transforms.CenterCrop(224),
         transforms.ToTensor(),
-        transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     ]
     data = ImageFolder(str(folder), transforms.Compose(steps))
     loader = torch.utils.data.DataLoader(data, batch_size=32, num_workers=2)

@@ -357,3 +357,14 @@ def test_importing_the_decoder_brings_in_nothing_heavy() -> None:
         loaded = {name.split(".")[0] for name in line.split()}
         assert not loaded & {"pydantic", "scipy", "sklearn", "torch", "onnxruntime", "pillow_heif", "skimage", "pandas"}
     assert output[2] == "False False"
+
+
+@pytest.mark.parametrize("size", [(400, 534), (533, 400), (301, 300), (97, 640)])
+def test_crop_keeps_the_pixels_that_resize_and_centre_crop_keep(size: tuple[int, int]):
+    picture = drawn(5, size)
+    shorter, width, height = 64, *size
+    resized = (shorter, int(shorter * height / width)) if width <= height else (int(shorter * width / height), shorter)
+    left, top = (round((side - 56) / 2) for side in resized)
+    expected = picture.resize(resized, Image.Resampling.BICUBIC).crop((left, top, left + 56, top + 56))
+    got = prepare(encoded(picture, "PNG"), InputSpec(size=56, crop=0.875, interpolation="bicubic"))
+    assert np.abs(got.astype(int) - np.asarray(expected)).max() <= 1
