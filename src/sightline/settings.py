@@ -58,8 +58,14 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         weights=Path(weights).expanduser() if weights else None,
         offline=_switch("SIGHTLINE_OFFLINE", given.get("SIGHTLINE_OFFLINE", "0")),
         max_megapixels=_positive("SIGHTLINE_MAX_MEGAPIXELS", given.get("SIGHTLINE_MAX_MEGAPIXELS", "50")),
-        threads=int(_positive("SIGHTLINE_THREADS", given.get("SIGHTLINE_THREADS") or str(len(os.sched_getaffinity(0))))),
+        threads=int(_positive("SIGHTLINE_THREADS", given.get("SIGHTLINE_THREADS") or str(cores()))),
     )
+
+
+def cores() -> int:
+    """The cores this process may use; where the system does not say (macOS, Windows), all of them."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _switch(name: str, value: str) -> bool:

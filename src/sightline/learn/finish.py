@@ -5,6 +5,7 @@ Knows the arrays of a way that was gone, not which ways there are.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -84,10 +85,11 @@ def finish(learned: Learned, material: Material, recipe: Recipe) -> Trained:
         onnx = export.attach(
             learned.graph, learned.head, novelty, temperature=temperature, classes=classes, task=task, spec=learned.spec
         )
-        parity, weights = _prove(onnx, learned, material, temperature, cuts)
+        network = _whole(learned, len(classes))
+        parity = _prove(onnx, network, learned, temperature, cuts)
     return Trained(
         onnx=onnx,
-        weights=weights,
+        weights=_weights(network, learned),
         input=learned.spec,
         recipe=recipe,
         temperature=temperature,
@@ -104,32 +106,42 @@ def finish(learned: Learned, material: Material, recipe: Recipe) -> Trained:
     )
 
 
-def _prove(
-    onnx: bytes, learned: Learned, material: Material, temperature: float, cuts: NDArray[np.float64]
-) -> tuple[Parity, bytes]:
-    """The parity certificate, against the torch network in float32 itself; and that network's weights with its head."""
+def _whole(learned: Learned, classes: int) -> Classifier:
+    """The torch network with its head: what was trained, and what the export is compared with."""
     import torch
-    from safetensors.torch import save
 
     network = learned.network
     if network is None and learned.start is not None:
-        network = graph.classifier(learned.start, len(material.classes))
+        network = graph.classifier(learned.start, classes)
     if network is None:
         raise ParityError("there is no network to compare the export with")
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(learned.head.weight))
         network.head.bias.copy_(torch.from_numpy(learned.head.bias))
+    return network.eval()
+
+
+def _prove(onnx: bytes, network: Classifier, learned: Learned, temperature: float, cuts: NDArray[np.float64]) -> Parity:
+    """The parity certificate, against torch in float32 on validation pictures."""
     most = PROVED_FROZEN if learned.way == "probe" else PROVED
     some = np.unique(np.linspace(0, len(learned.val.items) - 1, most).astype(int))
     read = list(in_order(lambda item: _pixels(item, learned.spec), [learned.val.items[i] for i in some], settings().threads))
     images = np.stack([image for image in read if image is not None])
-    logits = _eager_logits(network, images)
-    trained = to_probabilities(logits, material.task, temperature).astype(np.float32)
+    trained = to_probabilities(_eager_logits(network, images), learned.task, temperature).astype(np.float32)
     exported = export.answers(onnx, images)["probabilities"]
-    parity = export.certify(exported, trained, material.task, cuts.astype(np.float32))
-    facts = {"format": "pt", "architecture": learned.start.name if learned.start else "sightline"}
-    options = dict(learned.start.options) if learned.start else {}
-    return parity, save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, {**facts, **options})
+    return export.certify(exported, trained, learned.task, cuts.astype(np.float32))
+
+
+def _weights(network: Classifier, learned: Learned) -> bytes:
+    """The network as safetensors, for training on."""
+    from safetensors.torch import save
+
+    facts = {
+        "architecture": learned.start.name if learned.start else "sightline",
+        **dict(learned.start.options if learned.start else ()),
+    }
+    said = {"sightline": json.dumps(facts)}  # one entry: safetensors writes several in an order that changes from run to run
+    return save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, said)
 
 
 def _eager_logits(network: Classifier, images: NDArray[np.uint8]) -> Floats:

@@ -6,6 +6,7 @@ the result; nothing here knows files of models.
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import Literal
 
 from sightline import progress
 from sightline.data.targets import targets
-from sightline.errors import DatasetError, UsageError
+from sightline.errors import DatasetError, UsageError, missing_extra
 from sightline.learn import ways
 from sightline.learn.backbones import Fit, Start, choose
 from sightline.learn.baseline import baselines
@@ -45,10 +46,13 @@ class TrainRequest:
 def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
     """Train on the dataset's train split. `run` is the folder of this training: a stopped one goes on when called again.
 
-    Raises DatasetError (one class, too few pictures), DataError (weights), ParityError, StoppedError.
+    Raises DatasetError (one class, too few pictures), DataError (weights), ParityError, StoppedError, MissingExtraError.
     """
     seconds: dict[str, float] = {}
     material = _material(dataset, request.seed)
+    for library in ("torch", "timm", "onnx", "safetensors"):
+        if importlib.util.find_spec(library) is None:
+            raise missing_extra("deep", "training")
     with _timed(seconds, "choosing"):
         start = (
             None
@@ -134,7 +138,7 @@ def _instead(request: TrainRequest) -> str:
         return ""
     import torch
 
-    return "" if torch.cuda.is_available() else "on a processor it is the best that seconds buy (more: give --minutes)"
+    return "" if torch.cuda.is_available() else "without a GPU the best that seconds buy; --minutes buys fine-tuning"
 
 
 def _better(tuned: Learned, probe: Learned, start: Start) -> tuple[Learned, str]:

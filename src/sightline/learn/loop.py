@@ -181,7 +181,13 @@ def agree(model: Classifier, data: TrainingData, plan: Plan, run: Path, minutes:
     if minutes is not None:
         if minutes <= 0:
             raise UsageError(f"minutes must be above 0, got {minutes}")
+        wished = plan.epochs
         plan = within(plan, minutes, epoch_seconds(model, data, plan, device))
+        if plan.epochs < wished / 2:
+            progress.note(
+                f"only {plan.epochs} epochs fit into the time, the recipe has {wished}: expect a weaker network "
+                "(give --minutes more, or stop other programs)"
+            )
     facts = {"torch": torch.__version__, "processor": platform.processor() or platform.machine(), "device": device.type}
     keep_plan(run, Agreement(asked, plan, identity, facts))
     return plan

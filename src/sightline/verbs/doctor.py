@@ -79,7 +79,7 @@ class Doctor(Record):
 def doctor() -> Doctor:
     """Say what is installed and what will be used: packages, extras, folders, decoders, weights."""
     import sightline
-    from sightline.settings import settings
+    from sightline.settings import cores, settings
 
     now = settings()
     base, extras = installed.requirements()
@@ -92,7 +92,7 @@ def doctor() -> Doctor:
         python=f"{platform.python_version()} ({platform.python_implementation()})",
         platform=platform.platform(terse=True),
         processor=installed.processor(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=cores(),
         threads=now.threads,
         memory_gb=memory[0],
         memory_free_gb=memory[1],
