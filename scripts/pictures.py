@@ -35,7 +35,7 @@ def save(name: str, screenshot: bytes, width: int) -> None:
 
 
 def report(browser, demo: Path, work: Path) -> None:
-    test, model = demo / "road-signs/test", demo / "model"
+    test, model = demo / "road-signs/test", demo / "road-sign-model"
     command = [SIGHTLINE, "evaluate", str(test), "--model", str(model), "--report", str(work / "report")]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     page = browser.new_page(viewport={"width": 1100, "height": 1450}, device_scale_factor=1.5)
@@ -60,7 +60,7 @@ def page(browser, demo: Path, work: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        [SIGHTLINE, "serve", "--model", str(demo / "model"), "--port", str(port)], stdout=subprocess.DEVNULL
+        [SIGHTLINE, "serve", "--model", str(demo / "road-sign-model"), "--port", str(port)], stdout=subprocess.DEVNULL
     )
     try:
         url = f"http://127.0.0.1:{port}"

@@ -12,7 +12,7 @@ import pytest
 from pictures import class_folders, drawn, encoded
 from sightline import progress
 from sightline.data.readers import read
-from sightline.errors import DatasetError, ParityError, UsageError
+from sightline.errors import DatasetError, MissingExtraError, ParityError, UsageError
 from sightline.learn import export, plan, ways
 from sightline.learn import fit as fitting
 from sightline.learn.fit import TrainRequest, fit
@@ -229,6 +229,13 @@ def test_too_few_pictures(tmp_path: Path):
 def test_a_way_that_needs_weights_says_so(tmp_path: Path):
     with pytest.raises(UsageError, match="needs pretrained weights"):
         fit(divided(tmp_path / "d", "red", "blue"), TrainRequest(way="probe"), tmp_path / "run")
+
+
+def test_without_torch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fitting.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError) as caught:
+        fit(divided(tmp_path / "d", "red", "blue"), PROBE, tmp_path / "run")
+    assert "sightline[deep]" in caught.value.hint
 
 
 def test_an_export_that_answers_otherwise_is_refused(tmp_path: Path, weights: None, monkeypatch: pytest.MonkeyPatch):

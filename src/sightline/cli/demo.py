@@ -52,7 +52,7 @@ def demo(
     progress.note(f"1/3 drawing {count} road signs into {out / 'road-signs'}")
     pictures = draw_road_signs(out / "road-signs", count=count, seed=seed)
     progress.note("2/3 training a small network on them, from scratch")
-    model = out / "model"
+    model = out / "road-sign-model"
     trained = train(pictures / "train", out=model, size="tiny", way="scratch", minutes=minutes, seed=seed, replace=True)
     progress.note("3/3 testing it on signs it has never seen")
     tested = evaluate(pictures / "test", model=str(model), report=out / "test-report")
