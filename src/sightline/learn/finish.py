@@ -141,7 +141,8 @@ def _weights(network: Classifier, learned: Learned) -> bytes:
         **dict(learned.start.options if learned.start else ()),
     }
     said = {"sightline": json.dumps(facts)}  # one entry: safetensors writes several in an order that changes from run to run
-    return save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, said)
+    content: bytes = save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, said)
+    return content
 
 
 def _eager_logits(network: Classifier, images: NDArray[np.uint8]) -> Floats:
