@@ -89,7 +89,7 @@ def timed(command: list[str], home: str) -> tuple[float, float, str]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     took, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
-        raise SystemExit(f"{command[:3]} failed:\n{done.stderr[-2000:]}")
+        raise SystemExit(f"{command[:3]} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return took, busy, done.stdout.strip().splitlines()[-1]
 
