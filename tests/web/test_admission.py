@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from sightline.errors import OverloadError, UnavailableError
@@ -87,3 +91,39 @@ def test_at_five_times_the_capacity_those_admitted_wait_less_than_three_times_as
     latencies.sort()
     assert latencies[int(0.99 * len(latencies))] < 3 * service
     assert len(latencies) > 0.95 * arrivals / 5  # and the workers were never left without work
+
+
+def test_the_newest_who_wait_are_sent_away_when_one_is_refused():
+    clock = Clock()
+    admission = Admission(limit=6, short=2, clock=clock)
+    began, go_on = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    def work(number: int) -> int:
+        began.set()
+        go_on.wait(10)
+        return number
+
+    async def one(pool: ThreadPoolExecutor, number: int) -> None:
+        try:
+            with admission.enter():
+                told.append(f"{await admission.outcome(pool.submit(work, number))} answered")
+        except OverloadError:
+            told.append(f"{number} refused")
+
+    async def crowd(pool: ThreadPoolExecutor) -> None:
+        old = [asyncio.ensure_future(one(pool, number)) for number in range(2)]
+        await asyncio.sleep(0)
+        began.wait(10)
+        clock.now += 1
+        young = [asyncio.ensure_future(one(pool, number)) for number in range(2, 6)]
+        await asyncio.sleep(0)
+        await one(pool, 6)
+        go_on.set()
+        await asyncio.gather(*old, *young)
+
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.run(crowd(pool))
+    assert sorted(told) == ["0 answered", "1 answered", *(f"{number} refused" for number in range(2, 7))]
+    assert admission.refused == 5
+    assert admission.inside == 0

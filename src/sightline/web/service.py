@@ -210,7 +210,7 @@ class Service:
         return await self.guarded(lambda guard: guard.decode(data, shorter=shorter))
 
     async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+        return await self.admission.outcome(self._pool.submit(work, *arguments))
 
     async def guarded(self, work: Callable[[Guard], T]) -> T:
         """Run `work` with the guard; raises OverloadError when too many pictures wait for it."""
