@@ -57,7 +57,7 @@ class Api(ls.LitAPI):
         height, width = pixels.shape[:2]
         side = 0.875 * min(height, width)
         box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
-        image = Image.fromarray(pixels).resize((224, 224), Image.Resampling.BILINEAR, box=box, reducing_gap=None)
+        image = Image.fromarray(pixels).resize((224, 224), Image.Resampling.BICUBIC, box=box)
         return self.session.run(["probabilities", "novelty"], {"image": np.asarray(image)[None]})
 
     def encode_response(self, output):
