@@ -62,16 +62,13 @@ class Api(ls.LitAPI):
 
     def encode_response(self, output):
         scores = output[0][0]
-        order = np.argsort(-scores)[:5]
+        order = np.argsort(-scores)[: int(sys.argv[3]) or None]
         return {"labels": [{"label": f"class {i}", "score": round(float(scores[i]), 6)} for i in order]}
 
 if __name__ == "__main__":
     server = ls.LitServer(Api(), accelerator="cpu", workers_per_device=2)
     server.run(port=int(sys.argv[2]), generate_client_file=False, log_level="error", num_api_servers=1)
 """
-
-
-PATH = "/v1/predict?top=5"  # both servers name the best five of a thousand classes
 
 
 def draw(folder: Path, count: int = 16) -> list[Path]:
@@ -87,6 +84,10 @@ def draw(folder: Path, count: int = 16) -> list[Path]:
         found.append(folder / f"{number}.jpg")
         Image.fromarray(noisy).save(found[-1], quality=93)
     return found
+
+
+def path(given: argparse.Namespace) -> str:
+    return f"/v1/predict?top={given.top}" if given.top else "/v1/predict"
 
 
 def bare(model: str, pictures: list[Path], seconds: float) -> float:
@@ -172,11 +173,11 @@ def throughput(given: argparse.Namespace, pictures: list[Path], folder: Path) ->
     for run in range(-1, given.runs):
         found = {"bare loop": bare(given.model, pictures, given.seconds)}
         with ours(given.model) as port:
-            load(port, PATH, pictures, "--callers", given.callers, "--seconds", 1)
-            latest = load(port, PATH, pictures, *timing)
+            load(port, path(given), pictures, "--callers", given.callers, "--seconds", 1)
+            latest = load(port, path(given), pictures, *timing)
             found["sightline"] = rate(latest)
         if given.litserve:
-            with running([given.litserve, str(script), onnx, "{port}"], "/health") as port:
+            with running([given.litserve, str(script), onnx, "{port}", str(given.top)], "/health") as port:
                 load(port, "/predict", pictures, "--callers", given.callers, "--seconds", 1)
                 found["LitServe"] = rate(load(port, "/predict", pictures, *timing))
         if run >= 0:
@@ -198,14 +199,14 @@ def overload(given: argparse.Namespace, pictures: list[Path], capacity: float) -
     lines = ["", f"Overload: {5 * capacity:.0f} arrivals/s, five times {capacity:.0f}/s"]
     facts: dict[str, Any] = {}
     with ours(given.model) as port:
-        load(port, PATH, pictures, "--callers", 4, "--seconds", 1)
-        facts["idle, 1 caller"] = load(port, PATH, pictures, "--callers", 1, "--seconds", given.seconds)["200"]
-        busy = load(port, PATH, pictures, "--callers", given.callers, "--seconds", given.seconds)
+        load(port, path(given), pictures, "--callers", 4, "--seconds", 1)
+        facts["idle, 1 caller"] = load(port, path(given), pictures, "--callers", 1, "--seconds", given.seconds)["200"]
+        busy = load(port, path(given), pictures, "--callers", given.callers, "--seconds", given.seconds)
         facts[f"{given.callers} callers"] = busy["200"]
-        result = load(port, PATH, pictures, "--rate", 5 * capacity, "--seconds", max(10, given.seconds))
+        result = load(port, path(given), pictures, "--rate", 5 * capacity, "--seconds", max(10, given.seconds))
         facts["overload, admitted"] = result.get("200", {})
         facts["overload, refused (429)"] = result.get("429", {})
-        facts["after"] = load(port, PATH, pictures, "--callers", given.callers, "--seconds", 2)["200"]
+        facts["after"] = load(port, path(given), pictures, "--callers", given.callers, "--seconds", 2)["200"]
         facts["broken"] = result.get("0", {}).get("count", 0)
     lines += ["", "| | count/s | p50 ms | p90 ms | p99 ms | max ms |", "|---|---|---|---|---|---|"]
     for name, times in facts.items():
@@ -221,6 +222,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="a bundle folder, MobileNetV2 size")
     parser.add_argument("--litserve", help="a Python with litserve, onnxruntime, simplejpeg and pillow installed")
+    parser.add_argument(
+        "--top", type=int, default=0, help="labels in an answer, of both servers; 0: every class, the default of both"
+    )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--callers", type=int, default=16)
