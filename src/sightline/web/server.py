@@ -85,6 +85,7 @@ def run(front: Front, listener: socket.socket, *, grace: float) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=max(1, round(grace)),
         ws_max_size=1 << 20,

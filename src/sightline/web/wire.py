@@ -135,26 +135,43 @@ def trimmed(card: Card, *, default: bool) -> ModelCard:
 
 
 class Writer:
-    """Writes answers of one model as JSON; the parts that never change are made once."""
+    """Writes answers of one model as JSON; the parts that never change are made once.
+
+    The labels are put together as bytes by numpy: for 1,000 classes a Python loop costs 0.6 ms of a core in a busy server.
+    """
 
     def __init__(self, card: Card) -> None:
         self.card = card
-        self._starts = [f'{{"label": {json.dumps(name)}, "score": ' for name in card.classes]
+        records = [f'{{"label": {json.dumps(name)}, "score": 0.000000}}, '.encode() for name in card.classes]
+        width = max(map(len, records))
+        filled = b"".join(record.rjust(width, b"\0") for record in records)  # json.dumps gives ASCII without control characters
+        self._rows = np.frombuffer(filled, np.uint8).reshape(len(records), width)
 
     def result(
         self, picture: str, probabilities: NDArray[np.float32], novelty: float, took_ms: float, top: int | None
     ) -> tuple[str, tuple[Flag, ...]]:
         """The JSON of one result, and its flags. `probabilities` has shape (classes,)."""
-        order = np.argsort(-probabilities, kind="stable")[:top]
-        scores = probabilities[order].astype(np.float64).round(6).tolist()
-        starts = self._starts
-        labels = "}, ".join([f"{starts[i]}{score!r}" for i, score in zip(order.tolist(), scores, strict=True)])
+        labels = self._labels(probabilities, np.argsort(-probabilities, kind="stable")[:top])
         flags = tasks.flags(self.card, probabilities, novelty)
         text = (
-            f'{{"picture": {json.dumps(picture)}, "labels": [{labels}}}], '
+            f'{{"picture": {json.dumps(picture)}, "labels": [{labels}], '
             f'"flags": {json.dumps(flags)}, "took_ms": {round(took_ms, 3)!r}}}'
         )
         return text, flags
+
+    def _labels(self, probabilities: NDArray[np.float32], order: NDArray[np.intp]) -> str:
+        """The records of the classes in `order`, with their scores to six places written over the zeros."""
+        rows = self._rows[order]
+        millionths = np.rint(probabilities[order].astype(np.float64) * 1_000_000).astype(np.intp)
+        front, rest = np.divmod(millionths, 1000)
+        rows[:, -11:-6] = _FRONT[front]
+        rows[:, -6:-3] = _REST[rest]
+        return rows.tobytes().translate(None, b"\0")[:-2].decode("ascii")
+
+
+# the text of 0.000 to 1.000, and of 000 to 999, a row each
+_FRONT = np.array([list(b"%d.%03d" % divmod(value, 1000)) for value in range(1001)], np.uint8)
+_REST = np.array([list(b"%03d" % value) for value in range(1000)], np.uint8)
 
 
 def refusal(picture: str, error: SightlineError) -> str:
