@@ -8,12 +8,15 @@ SightlineError                 code, hint, HTTP status and exit code are attribu
 ├── DataError                  the data cannot be used as they are
 │   ├── DatasetError           the folder, table or archive as a whole
 │   ├── ArchiveError           an archive that is unsafe, too big or broken
+│   ├── FetchError             a picture or page that could not be fetched
+│   │   └── AddressError       an address that must not be asked: inside this machine or its network
 │   ├── PictureError           one picture; the subclasses say why
 │   │   ├── PictureFormatError
 │   │   ├── PictureTooLargeError
 │   │   └── PictureTimeoutError
 │   └── BundleError            a model bundle that is corrupt or of another version
 ├── ParityError                an export that answers differently from the trained model
+├── ConflictError              it is no longer, or already, in the state that was asked for
 ├── MissingExtraError          an optional part that is not installed
 ├── StorageError               disk full, no permission
 ├── AccessError                no key, or a wrong one
@@ -84,6 +87,14 @@ class ArchiveError(DataError):
     code = "archive_refused"
 
 
+class FetchError(DataError):
+    code = "fetch_failed"
+
+
+class AddressError(FetchError):
+    code, status = "address_refused", 403
+
+
 class PictureError(DataError):
     code = "picture_unreadable"
 
@@ -106,6 +117,10 @@ class BundleError(DataError):
 
 class ParityError(DataError):
     code = "parity_refused"
+
+
+class ConflictError(SightlineError):
+    code, status, exit_code = "conflict", 409, 4
 
 
 class MissingExtraError(SightlineError):

@@ -17,6 +17,8 @@ from sightline.errors import UsageError
 VARIABLES = {
     "SIGHTLINE_HOME": "folder for state: cache, models made without --out, API keys (default ~/.local/share/sightline)",
     "SIGHTLINE_CACHE": "folder for what can be computed again (default SIGHTLINE_HOME/cache)",
+    "SIGHTLINE_DATABASE": "address of the database (default sqlite:///SIGHTLINE_HOME/sightline.db; postgresql+psycopg://...)",
+    "SIGHTLINE_BLOBS": "where copied pictures are kept: a folder or a bucket such as s3://name (default SIGHTLINE_HOME/blobs)",
     "SIGHTLINE_WEIGHTS": "folder of pretrained weights as safetensors files, tried before the hub",
     "SIGHTLINE_OFFLINE": "1: never ask the model hub for weights",
     "SIGHTLINE_MAX_MEGAPIXELS": "largest picture that is decoded, in megapixels (default 50)",
@@ -28,6 +30,8 @@ VARIABLES = {
 class Settings:
     home: Path
     cache: Path
+    database: str
+    blobs: str
     weights: Path | None
     offline: bool
     max_megapixels: float
@@ -55,6 +59,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     return Settings(
         home=home,
         cache=Path(given.get("SIGHTLINE_CACHE") or home / "cache").expanduser(),
+        database=given.get("SIGHTLINE_DATABASE") or f"sqlite:///{home / 'sightline.db'}",
+        blobs=given.get("SIGHTLINE_BLOBS") or str(home / "blobs"),
         weights=Path(weights).expanduser() if weights else None,
         offline=_switch("SIGHTLINE_OFFLINE", given.get("SIGHTLINE_OFFLINE", "0")),
         max_megapixels=_positive("SIGHTLINE_MAX_MEGAPIXELS", given.get("SIGHTLINE_MAX_MEGAPIXELS", "50")),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Task = Literal["binary", "multiclass", "multilabel"]  # yes/no, one of many, several labels
+Task = Literal["binary", "multiclass", "multilabel", "detection"]  # yes/no, one of many, several labels, objects with places
 Split = Literal["train", "val", "test"]
 Way = Literal["probe", "fine-tune", "scratch"]
 Size = Literal["tiny", "small", "medium", "large"]
@@ -35,6 +35,16 @@ class Annotation(Record):
     origin: str = Field(default="", description="human:ana, model:ID, import:folders")
 
 
+class Facts(Record):
+    """Where a picture comes from and what may be done with it; part of a dataset's identity."""
+
+    source: str = Field(default="", description="address, bucket path or video it was taken from")
+    licence: str = Field(default="", description="as the source states it; empty: not stated")
+    author: str = ""
+    consent: str = Field(default="", description="what the person who took it agreed to, and when")
+    taken_at: str = Field(default="", description="ISO 8601, when the owner wants it kept")
+
+
 class Item(Record):
     """One picture of a dataset and the truth about it."""
 
@@ -44,6 +54,7 @@ class Item(Record):
     split: Split | None = Field(default=None, description="given by the data; None: decided by `split`")
     group: str | None = Field(default=None, description="leak key: pictures of one group stay on one side of a split")
     sha256: str = ""
+    facts: Facts | None = Field(default=None, description="what is known about the picture besides its truth")
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -179,4 +190,33 @@ class Finding(Record):
     severity: Literal["error", "warning", "info"] = "warning"
 
 
+class Made(Record):
+    """How a dataset version or a model came to be."""
+
+    verb: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    sightline: str = ""
+
+
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+class Job(Record):
+    """A long verb that a worker runs: asked for over REST, polled or streamed, cancelled, taken over after a crash."""
+
+    id: str
+    verb: str
+    arguments: dict[str, Any]
+    state: JobState
+    progress: dict[str, Any] | None = Field(default=None, description="the latest event: what, done, total, seconds_left, note")
+    result: dict[str, Any] | None = None
+    error: ErrorInfo | None = None
+    attempts: int = Field(default=0, description="how often a worker began it")
+    worker: str = ""
+    created: str
+    started: str = ""
+    ended: str = ""
+
+
+Item.model_rebuild()
 Dataset.model_rebuild()

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from sightline.errors import DatasetError
-from sightline.types import Task
+from sightline.types import Annotation, Dataset, Task
 
 _YES = frozenset(
     {"yes", "y", "true", "t", "1", "pos", "positive", "present", "on", "defect", "defective", "abnormal", "faulty"}
@@ -35,6 +35,18 @@ _NO = frozenset(
     | {"ok", "okay", "good", "normal", "healthy", "fine", "clean", "intact", "pass", "passed", "benign"}
 )
 _NOT = re.compile(r"^(?:not|non|no|without)[\s_\-]+(.+)$|^(?:non)(.+)$")
+
+
+def whole_pictures(dataset: Dataset) -> Dataset:
+    """A dataset with places as one of several labels a picture: which things a picture shows, not where. Others as they are."""
+    if dataset.task != "detection":
+        return dataset
+
+    def plain(truth: tuple[Annotation, ...]) -> tuple[Annotation, ...]:
+        return tuple(Annotation(label=one.label, origin=one.origin) for one in {one.label: one for one in truth}.values())
+
+    items = tuple(item.model_copy(update={"truth": plain(item.truth)}) for item in dataset.items)
+    return dataset.model_copy(update={"items": items, "task": "multilabel"})
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sightline.types import ErrorInfo, Failure, Split
+from sightline.types import Annotation, ErrorInfo, Facts, Failure, Split
 
 SPLITS: dict[str, Split] = {
     "train": "train",
@@ -22,23 +22,32 @@ SPLITS: dict[str, Split] = {
 
 
 class Row(NamedTuple):
-    """One picture: the absolute path of its file, the name people know, its labels in the given order."""
+    """One picture: the absolute path of its file, the name people know, its labels in the given order.
+
+    `marks` replace the labels where a source says more than names: boxes, polygons, keypoints.
+    """
 
     uri: str
     name: str
     labels: tuple[str, ...]
     split: Split | None = None
     group: str | None = None
+    marks: tuple[Annotation, ...] = ()
+    facts: Facts | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """`several`: the source can say more than one label for a picture (so that no label means: none of them)."""
+    """`several`: the source can say more than one label for a picture (so that no label means: none of them).
+
+    `placed`: it says where things are, so the task is detection, also for a picture without any box.
+    """
 
     rows: tuple[Row, ...]
     failures: tuple[Failure, ...] = ()
     several: bool = False
     kind: str = "folders"
+    placed: bool = False
 
 
 def left_out(picture: str, code: str, message: str, hint: str = "") -> Failure:
@@ -59,6 +68,7 @@ def joined(parts: Iterable[Listing], kind: str) -> Listing:
         failures=tuple(failure for part in found for failure in part.failures),
         several=any(part.several for part in found),
         kind=kind,
+        placed=any(part.placed for part in found),
     )
 
 

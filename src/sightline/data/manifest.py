@@ -17,20 +17,49 @@ from typing import TypeVar
 from sightline.files import sha256_file
 from sightline.progress import task
 from sightline.settings import settings
-from sightline.types import Dataset, Item
+from sightline.types import Annotation, Dataset, Item, Split
 
 T = TypeVar("T")
 CHUNK = 32  # files a thread takes at a time
 
 
+def item_key(item: Item) -> bytes:
+    """SHA-256 (32 bytes) over what a picture is, whatever split it is in: name, content, truth, group, facts.
+
+    The order of labels and who gave them do not count, nor does the place the file was read from.
+    """
+    truth = [_said(annotation) for annotation in item.truth]
+    facts = item.facts.model_dump(exclude_defaults=True) if item.facts else None
+    text = json.dumps([item.name, item.sha256, sorted(truth), item.group, facts], ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _said(annotation: Annotation) -> str:
+    """A plain label as it is; anything more as JSON."""
+    more = (annotation.box, annotation.polygon, annotation.keypoints, annotation.text, annotation.score)
+    if all(value is None for value in more):
+        return annotation.label
+    return annotation.model_dump_json(exclude_none=True, exclude={"origin"})
+
+
 def manifest_hash(items: Iterable[Item]) -> str:
-    """SHA-256 over the sorted (name, content, labels, split, group) of the items; "" while a content is not known."""
-    lines: list[str] = []
+    """What names a dataset: SHA-256 over the sorted keys and splits of the items; "" while a content is not known."""
+    keys: list[bytes] = []
     for item in items:
         if not item.sha256:
             return ""
-        lines.append(json.dumps([item.name, item.sha256, sorted(item.labels), item.split, item.group], ensure_ascii=False))
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+        keys.append(member_key(item_key(item), item.split))
+    return hash_of(keys)
+
+
+def member_key(key: bytes, split: Split | None) -> bytes:
+    """32 bytes for a picture in a split."""
+    return hashlib.sha256(key + (split or "").encode()).digest()
+
+
+def hash_of(keys: Iterable[bytes]) -> str:
+    """The hash of a dataset from the `member_key` of all its pictures, in any order."""
+    return hashlib.sha256(b"".join(sorted(keys))).hexdigest()
 
 
 def with_hashes(dataset: Dataset, known: Sequence[str] = ()) -> Dataset:

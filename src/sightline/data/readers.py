@@ -194,11 +194,21 @@ def _dataset(listing: Listing, name: str, source: Path) -> Dataset:
             f"none of the pictures in {source.name} can be used ({summary(failures)}); first: {failures[0].error.message}",
             hint=LAYOUT,
         )
-    task, classes, positive = task_of((row.labels for row in rows), several=listing.several)
+    labels = [tuple(mark.label for mark in row.marks) or row.labels for row in rows]
+    task, classes, positive = (
+        ("detection", _in_order(labels), None) if listing.placed else task_of(labels, several=listing.several)
+    )
     origin = f"import:{listing.kind}"
     known = {label: Annotation(label=label, origin=origin) for label in classes}
     items = tuple(
-        Item(uri=row.uri, name=row.name, truth=tuple(known[label] for label in row.labels), split=row.split, group=row.group)
+        Item(
+            uri=row.uri,
+            name=row.name,
+            truth=row.marks or tuple(known[label] for label in row.labels),
+            split=row.split,
+            group=row.group,
+            facts=row.facts,
+        )
         for row in rows
     )
     return Dataset(
@@ -211,6 +221,10 @@ def _dataset(listing: Listing, name: str, source: Path) -> Dataset:
         kind=listing.kind,
         failures=failures,
     )
+
+
+def _in_order(labels: list[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted({label for row in labels for label in row}))
 
 
 def _named_once(rows: tuple[Row, ...]) -> list[Row]:

@@ -91,6 +91,7 @@ def train(
 
 def _data(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tuple[Finding, ...]]:
     """Read, look at every picture once, say what is wrong, leave out what cannot be read, divide."""
+    from sightline.data.classes import whole_pictures
     from sightline.data.health import check
     from sightline.data.manifest import with_hashes, without
     from sightline.data.readers import read
@@ -100,6 +101,9 @@ def _data(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tup
     dataset = read(data, hashed=False)
     if val is not None:
         dataset = _with_val(dataset, read(val, hashed=False))
+    if dataset.task == "detection":
+        progress.note(_PLACES)
+    dataset = whole_pictures(dataset)
     progress.note(_said(dataset))
     seen = survey(dataset)
     dataset = with_hashes(dataset, seen.sha256)
@@ -128,6 +132,7 @@ def _with_val(dataset: Dataset, val: Dataset) -> Dataset:
 
 
 _TASKS = {"binary": "one of two classes", "multiclass": "one class for each picture", "multilabel": "several labels a picture"}
+_PLACES = "the boxes are left out: the model will say which things a picture shows, not where"
 
 
 def _said(dataset: Dataset) -> str:
