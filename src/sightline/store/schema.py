@@ -145,9 +145,11 @@ jobs = Table(
     Column("progress", JSON),
     Column("result", JSON),
     Column("error", JSON),
+    Column("key", String(255), unique=True),  # the client's own name for its request (Idempotency-Key)
     Column("attempts", Integer, nullable=False),
+    Column("deaths", Integer, nullable=False),  # attempts that ended without a word: killed, out of memory, power cut
     Column("worker", String(100), nullable=False),
-    Column("lease", Float, nullable=False),  # seconds since 1970: until then the worker has it for itself
+    Column("lease", Float, nullable=False),  # seconds since 1970: running: the worker's until then; queued: not before
     Column("cancel", Integer, nullable=False),  # 1: somebody asked to stop it
     Column("created", String(32), nullable=False),
     Column("started", String(32), nullable=False),

@@ -60,7 +60,9 @@ def upgrade() -> None:
         sa.Column("progress", sa.JSON(), nullable=True),
         sa.Column("result", sa.JSON(), nullable=True),
         sa.Column("error", sa.JSON(), nullable=True),
+        sa.Column("key", sa.String(length=255), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("deaths", sa.Integer(), nullable=False),
         sa.Column("worker", sa.String(length=100), nullable=False),
         sa.Column("lease", sa.Float(), nullable=False),
         sa.Column("cancel", sa.Integer(), nullable=False),
@@ -68,6 +70,7 @@ def upgrade() -> None:
         sa.Column("started", sa.String(length=32), nullable=False),
         sa.Column("ended", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
+        sa.UniqueConstraint("key", name=op.f("uq_jobs_key")),
     )
     op.create_index(op.f("ix_jobs_state"), "jobs", ["state"], unique=False)
     op.create_table(
