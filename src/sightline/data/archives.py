@@ -185,7 +185,24 @@ class _Bounded:
         return data
 
 
-def _tar_entries(path: Path, kind: str, bounds: Bounds) -> Iterator[tuple[str, int, BinaryIO]]:
+def tar_members(path: Path, bounds: Bounds = BOUNDS) -> Iterator[tuple[str, int, BinaryIO]]:
+    """(name as it stands, size in bytes, stream) of every ordinary file in a tar, for readers that never write under that name.
+
+    Links and devices are passed over. Raises ArchiveError where the archive is damaged or too big, after what stands before.
+    """
+    kind = kind_of(path)
+    if kind is None or kind == "zip":
+        raise ArchiveError(f"{path.name} is no tar archive", hint="copy it again")
+    with _broken(path):
+        for count, (archive, entry) in enumerate(_tar_headers(path, kind, bounds)):
+            if count > 4 * bounds.count:
+                raise ArchiveError(f"{path.name} holds more than {4 * bounds.count:,} files", hint=_HINT)
+            if entry.isreg() and not entry.issparse() and entry.size >= 0:
+                yield entry.name, entry.size, cast(BinaryIO, archive.extractfile(entry))
+
+
+def _tar_headers(path: Path, kind: str, bounds: Bounds) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """Every header of a tar in its order, read once and forwards, with the archive that stands right behind it."""
     openers: dict[str, Callable[..., Any]] = {"gz": gzip.open, "xz": lzma.open, "bz2": bz2.open, "tar": open}
     packed = path.stat().st_size
     # 2 KiB a file for headers and padding, on top of what the files may hold
@@ -197,13 +214,18 @@ def _tar_entries(path: Path, kind: str, bounds: Bounds) -> Iterator[tuple[str, i
         archive = stack.enter_context(tarfile.open(fileobj=bounded, mode="r|", tarinfo=_Header, bufsize=1 << 18))
         while (entry := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps every header: 1 GB for a million files
-            name = _safe(path, entry.name)
-            if entry.isdir():
-                continue
-            if not entry.isreg() or entry.issparse() or entry.size < 0:
-                raise ArchiveError(f"{path.name} holds a link, device or sparse file: {entry.name!r}", hint=_HINT)
-            if name is not None:
-                yield name, entry.size, cast(BinaryIO, archive.extractfile(entry))
+            yield archive, entry
+
+
+def _tar_entries(path: Path, kind: str, bounds: Bounds) -> Iterator[tuple[str, int, BinaryIO]]:
+    for archive, entry in _tar_headers(path, kind, bounds):
+        name = _safe(path, entry.name)
+        if entry.isdir():
+            continue
+        if not entry.isreg() or entry.issparse() or entry.size < 0:
+            raise ArchiveError(f"{path.name} holds a link, device or sparse file: {entry.name!r}", hint=_HINT)
+        if name is not None:
+            yield name, entry.size, cast(BinaryIO, archive.extractfile(entry))
 
 
 def _safe(path: Path, name: str) -> str | None:

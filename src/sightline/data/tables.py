@@ -1,4 +1,4 @@
-"""One CSV with a row for each picture: `file,label[,split,group]`; several labels in a cell are separated by `|`.
+"""One CSV with a row for each picture: `file,label[,split,group,licence,source]`; several labels in a cell: `cat|dog`.
 
 Column names are matched by synonyms without regard to case; `,`, `;` and tab separate; UTF-8 or UTF-16.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from sightline.data.listing import SPLITS, Listing, Row, left_out, summary
 from sightline.data.pictures import Tree, is_picture
 from sightline.errors import DatasetError
-from sightline.types import Failure, Split
+from sightline.types import Facts, Failure, Split
 
 # column -> accepted names, best first; compared after `lower()` with blanks and dashes as `_`
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -27,6 +27,14 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "split": "split set subset partition",
         "group": "group groups group_id patient patient_id subject subject_id session scene",
     }.items()
+}
+# what is known about a picture besides its truth (types.Facts)
+FACTS: dict[str, tuple[str, ...]] = {
+    "source": ("source", "source_url"),
+    "licence": ("licence", "license"),
+    "author": ("author", "photographer"),
+    "consent": ("consent",),
+    "taken_at": ("taken_at",),
 }
 _HINT = "the first line must name the columns: file,label and, if wanted, split,group; several labels: cat|dog"
 
@@ -41,6 +49,7 @@ class Header:
     label: int | None
     split: int | None
     group: int | None
+    facts: tuple[tuple[str, int], ...] = ()
 
 
 class Files:
@@ -87,7 +96,8 @@ def header_of(path: Path) -> Header:
         raise _unreadable(path, error) from error
     plain = [name.lower().replace(" ", "_").replace("-", "_") for name in names]
     spots = {column: next((plain.index(w) for w in words if w in plain), None) for column, words in COLUMNS.items()}
-    return Header(names, delimiter, **spots)
+    facts = tuple((fact, plain.index(near[0])) for fact, words in FACTS.items() if (near := [w for w in words if w in plain]))
+    return Header(names, delimiter, **spots, facts=facts)
 
 
 def has_table(tree: Tree) -> Path | None:
@@ -142,7 +152,9 @@ def read_table(path: Path, tree: Tree, *, inside: bool = False) -> Listing:
             continue
         several = several or "|" in _cell(cells, header.label)
         split = _split(path, number, _cell(cells, header.split))
-        row = Row(*place, _labels(_cell(cells, header.label)), split, _cell(cells, header.group) or None)
+        row = Row(
+            *place, _labels(_cell(cells, header.label)), split, _cell(cells, header.group) or None, facts=_facts(cells, header)
+        )
         before = found.get(row.uri)
         if before is None:
             found[row.uri] = (number, row)
@@ -208,16 +220,23 @@ def _split(path: Path, number: int, word: str) -> Split | None:
     return split
 
 
+def _facts(cells: list[str], header: Header) -> Facts | None:
+    known = {fact: _unguarded(text) for fact, spot in header.facts if (text := _cell(cells, spot))}
+    return Facts(**known) if known else None
+
+
 def _labels(cell: str) -> tuple[str, ...]:
     """`cat | dog` -> ("cat", "dog"); a quote that guards a formula in spreadsheets ('=, '+, '-, '@) is taken off."""
     found: dict[str, None] = {}
     for part in cell.split("|"):
-        label = part.strip()
-        if label[:1] == "'" and label[1:2] in ("=", "+", "-", "@"):
-            label = label[1:]
+        label = _unguarded(part.strip())
         if label:
             found[label] = None
     return tuple(found)
+
+
+def _unguarded(text: str) -> str:
+    return text[1:] if text[:1] == "'" and text[1:2] in ("=", "+", "-", "@") else text
 
 
 def _cell(cells: list[str], spot: int | None) -> str:
