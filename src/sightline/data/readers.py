@@ -1,58 +1,62 @@
 """From a path to a dataset: finds out which layout lies there, which task the labels mean, and what had to be left out.
 
 `LAYOUTS` is the whole list of layouts; the first whose recogniser says yes reads. Pictures are not opened here, only hashed.
+What is in a file of one of the formats (COCO, YOLO, ...) is known in formats/ alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from sightline.data import archives
-from sightline.data.classes import task_of
+from sightline.data.classes import ordered, task_of
 from sightline.data.folders import LAYOUT, has_classes, has_splits, read_classes
+from sightline.data.formats import FORMATS, Format, format_named
 from sightline.data.listing import SPLITS, Listing, Row, in_split, joined, left_out, summary
 from sightline.data.manifest import with_hashes
 from sightline.data.pictures import Tree, is_picture, near_names, read_pictures, scan
+from sightline.data.place import Place
 from sightline.data.tables import has_table, header_of, read_table
-from sightline.errors import DatasetError, NotFoundError
+from sightline.errors import DatasetError, NotFoundError, UsageError
 from sightline.types import Annotation, Dataset, Item
 
 __all__ = ["LAYOUTS", "Place", "read", "read_pictures"]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where to read. `inside`: the files came out of an archive, so no table may point outside, and archives stay closed."""
-
-    tree: Tree
-    inside: bool = False
-
-
-def read(path: Path | str, labels: Path | str | None = None, *, hashed: bool = True) -> Dataset:
+def read(path: Path | str, labels: Path | str | None = None, *, format: str | None = None, hashed: bool = True) -> Dataset:
     """Read pictures and their labels.
 
     Args:
-        path: Class folders, train/val/test folders of them, a folder with a CSV, a CSV, or a zip or tar of any of these.
+        path: Class folders, train/val/test folders of them, a folder with a CSV, a CSV, a folder or file of one of the FORMATS
+            (COCO, VOC, YOLO, ...), or a zip or tar of any of these.
         labels: A CSV with the labels of the pictures in `path`, when it does not lie there.
+        format: The name of one of the FORMATS, when what lies there is not to be guessed.
         hashed: False leaves the contents unread: no item has a sha256 and the dataset no hash (see `manifest.with_hashes`).
 
-    Raises NotFoundError, DatasetError, ArchiveError, each with the next step. Single pictures that cannot be used are listed in
-    `failures`.
+    Raises NotFoundError, DatasetError, ArchiveError, UsageError, each with the next step. Single pictures that cannot be used
+    are listed in `failures`.
     """
     source = Path(path).expanduser().absolute()
+    chosen = format_named(format) if format is not None else None
     if not source.exists():
         raise NotFoundError(f"no such folder or file: {path}", hint=near_names(source), detail={"path": str(path)})
     table = Path(labels).expanduser().absolute() if labels is not None else None
+    if table is not None and chosen is not None:
+        raise UsageError("a table of labels and a format are two answers to one question", hint="give only one of the two")
     if table is not None and not table.is_file():
         raise NotFoundError(f"no such table of labels: {labels}", hint=near_names(table))
-    place, name = _open(source)
+    place, name = _open(source, chosen)
     if place is None:
         if table is not None:
             raise DatasetError(f"{source.name} is a table, and so is {table.name}", hint="give the folder of the pictures")
         table, place = source, Place(scan(source.parent))
-    listing = _read(place, source) if table is None else read_table(table, place.tree, inside=place.inside)
+    if table is not None:
+        listing = read_table(table, _unwrapped(place.tree), inside=place.inside)
+    else:
+        listing = chosen.read(_stepped(place, chosen)) if chosen is not None else _read(place, source)
     dataset = _dataset(listing, name, source)
     return with_hashes(dataset) if hashed else dataset
 
@@ -128,26 +132,74 @@ def _archives(place: Place) -> Listing:
     return joined(parts, "folders")
 
 
-LAYOUTS: tuple[tuple[str, Callable[[Place], bool], Callable[[Place], Listing]], ...] = (
-    ("a table for each of train, val, test", lambda place: bool(_split_tables(place)), _tables),
-    ("a table beside the pictures", _is_table, _table),
-    ("train, val and test folders", lambda place: has_splits(place.tree), _split_folders),
-    ("train and test archives", lambda place: bool(_split_archives(place)), _archives),
-    ("class folders", lambda place: has_classes(place.tree), lambda place: read_classes(place.tree)),
+class Layout(NamedTuple):
+    """`outer`: it is asked about the whole folder; the others about the one folder of folders inside it, where there is one."""
+
+    title: str
+    recognised: Callable[[Place], bool]
+    read: Callable[[Place], Listing]
+    outer: bool = False
+
+
+def _of(name: str) -> Layout:
+    return Layout(
+        f"the format {name}",
+        lambda place: format_named(name).recognised(place),
+        lambda place: format_named(name).read(place),
+        True,
+    )
+
+
+# Tables come before the formats: a CSV that names the pictures says which labels are meant. An image folder's metadata.csv may
+# hold boxes, which a plain table would lose. Folders come last: nearly everything looks like class folders.
+_PLAIN = ("imagefolder", "csv", "folders")
+LAYOUTS: tuple[Layout, ...] = (
+    _of("imagefolder"),
+    Layout("a table for each of train, val, test", lambda place: bool(_split_tables(place)), _tables),
+    Layout("a table beside the pictures", _is_table, _table),
+    *(_of(name) for name in FORMATS if name not in _PLAIN),
+    Layout("train, val and test folders", lambda place: has_splits(place.tree), _split_folders),
+    Layout("train and test archives", lambda place: bool(_split_archives(place)), _archives),
+    Layout("class folders", lambda place: has_classes(place.tree), lambda place: read_classes(place.tree)),
 )
 
 
-def _open(source: Path) -> tuple[Place | None, str]:
+def _open(source: Path, chosen: Format | None) -> tuple[Place | None, str]:
     """The place to read and the dataset's name; no place for a CSV file."""
     if source.is_dir():
-        return Place(_unwrapped(scan(source))), source.name
+        return Place(scan(source)), source.name
+    own = [chosen] if chosen is not None else [format_named(name) for name in FORMATS]
+    if any(source.name.lower().endswith(format.files) for format in own if format.files):
+        place = _beside(source)
+        if chosen is not None or any(format.files and format.recognised(place) for format in own):
+            return place, source.stem
     kind = archives.kind_of(source)
     if kind is not None:
-        return Place(_unwrapped(scan(archives.unpacked(source))), inside=True), archives.stem(source.name) or source.stem
-    if source.suffix.lower() in (".csv", ".tsv", ".txt"):
+        return Place(scan(archives.unpacked(source)), inside=True), archives.stem(source.name) or source.stem
+    if source.suffix.lower() in (".csv", ".tsv", ".txt") and chosen is None:
         return None, source.stem
-    what = "a picture" if is_picture(source.name) else "neither a folder, a CSV, a zip nor a tar"
+    what = "a picture" if is_picture(source.name) else "neither a folder, a CSV, a zip nor a tar, nor a file of a known format"
     raise DatasetError(f"{source.name} is {what}", hint=LAYOUT)
+
+
+def _beside(source: Path) -> Place:
+    """The place of a file that was given itself: its folder; of one in a folder of annotations, the folder above."""
+    root = source.parent
+    if any(word in root.name.lower() for word in ("annotation", "label")) and root.parent != root:
+        root = root.parent
+    return Place(scan(root), given=source.relative_to(root).as_posix())
+
+
+def _stepped(place: Place, format: Format | None = None) -> Place:
+    """The place inside folders that hold nothing but one folder, as archives often have around everything."""
+    for _ in range(8):
+        if place.given is not None or place.tree.here() or (format is not None and format.recognised(place)):
+            break
+        filled = [name for name, files in place.tree.children().items() if files]
+        if len(filled) != 1 or filled[0].lower() in SPLITS:
+            break
+        place = replace(place, tree=place.tree.below(filled[0]))
+    return place
 
 
 def _unwrapped(tree: Tree, keep: frozenset[str] = frozenset(SPLITS)) -> Tree:
@@ -169,9 +221,11 @@ def _unwrapped(tree: Tree, keep: frozenset[str] = frozenset(SPLITS)) -> Tree:
 
 
 def _read(place: Place, source: Path) -> Listing:
-    for _, recognised, reader in LAYOUTS:
-        if recognised(place):
-            return reader(place)
+    outer, place = _stepped(place), replace(place, tree=_unwrapped(place.tree))
+    for layout in LAYOUTS:
+        at = outer if layout.outer else place
+        if (layout.outer or place.given is None) and layout.recognised(at):
+            return layout.read(at)
     tree = place.tree
     pictures = tree.pictures()
     if not pictures:
@@ -196,7 +250,9 @@ def _dataset(listing: Listing, name: str, source: Path) -> Dataset:
         )
     labels = [tuple(mark.label for mark in row.marks) or row.labels for row in rows]
     task, classes, positive = (
-        ("detection", _in_order(labels), None) if listing.placed else task_of(labels, several=listing.several)
+        ("detection", ordered((*listing.classes, *(label for row in labels for label in row))), None)
+        if listing.placed
+        else task_of(labels, several=listing.several)
     )
     origin = f"import:{listing.kind}"
     known = {label: Annotation(label=label, origin=origin) for label in classes}
@@ -221,10 +277,6 @@ def _dataset(listing: Listing, name: str, source: Path) -> Dataset:
         kind=listing.kind,
         failures=failures,
     )
-
-
-def _in_order(labels: list[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(sorted({label for row in labels for label in row}))
 
 
 def _named_once(rows: tuple[Row, ...]) -> list[Row]:
