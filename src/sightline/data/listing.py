@@ -40,7 +40,8 @@ class Row(NamedTuple):
 class Listing:
     """`several`: the source can say more than one label for a picture (so that no label means: none of them).
 
-    `placed`: it says where things are, so the task is detection, also for a picture without any box.
+    `placed`: it says where things are, so the task is detection, also for a picture without any box. `classes`: those
+    it declares, which then are classes of the dataset also when no picture here shows them.
     """
 
     rows: tuple[Row, ...]
@@ -48,6 +49,7 @@ class Listing:
     several: bool = False
     kind: str = "folders"
     placed: bool = False
+    classes: tuple[str, ...] = ()
 
 
 def left_out(picture: str, code: str, message: str, hint: str = "") -> Failure:
@@ -69,6 +71,7 @@ def joined(parts: Iterable[Listing], kind: str) -> Listing:
         several=any(part.several for part in found),
         kind=kind,
         placed=any(part.placed for part in found),
+        classes=tuple({name: None for part in found for name in part.classes}),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from sightline.data.tables import has_table, header_of, read_table
 from sightline.errors import DatasetError, NotFoundError, UsageError
 from sightline.types import Annotation, Dataset, Item
 
-__all__ = ["LAYOUTS", "Place", "read", "read_pictures"]
+__all__ = ["LAYOUTS", "Place", "listed", "read", "read_pictures"]
 
 
 def read(path: Path | str, labels: Path | str | None = None, *, format: str | None = None, hashed: bool = True) -> Dataset:
@@ -38,6 +39,16 @@ def read(path: Path | str, labels: Path | str | None = None, *, format: str | No
 
     Raises NotFoundError, DatasetError, ArchiveError, UsageError, each with the next step. Single pictures that cannot be used
     are listed in `failures`.
+    """
+    listing, name, source = listed(path, labels, format=format)
+    dataset = _dataset(listing, name, source)
+    return with_hashes(dataset) if hashed else dataset
+
+
+def listed(path: Path | str, labels: Path | str | None = None, *, format: str | None = None) -> tuple[Listing, str, Path]:
+    """What lies at `path` before it is judged (one class only is no error yet): rows, name of the whole, absolute path.
+
+    Arguments and errors as `read`.
     """
     source = Path(path).expanduser().absolute()
     chosen = format_named(format) if format is not None else None
@@ -57,8 +68,7 @@ def read(path: Path | str, labels: Path | str | None = None, *, format: str | No
         listing = read_table(table, _unwrapped(place.tree), inside=place.inside)
     else:
         listing = chosen.read(_stepped(place, chosen)) if chosen is not None else _read(place, source)
-    dataset = _dataset(listing, name, source)
-    return with_hashes(dataset) if hashed else dataset
+    return listing, name, source
 
 
 # --- layouts: what they are called, how they are recognised, how they are read
@@ -152,12 +162,13 @@ def _of(name: str) -> Layout:
 
 # Tables come before the formats: a CSV that names the pictures says which labels are meant. An image folder's metadata.csv may
 # hold boxes, which a plain table would lose. Folders come last: nearly everything looks like class folders.
+_THERE = [name for name in FORMATS if find_spec(FORMATS[name].partition(":")[0])]  # while some are being written
 _PLAIN = ("imagefolder", "csv", "folders")
 LAYOUTS: tuple[Layout, ...] = (
-    _of("imagefolder"),
+    *(_of(name) for name in _THERE if name == "imagefolder"),
     Layout("a table for each of train, val, test", lambda place: bool(_split_tables(place)), _tables),
     Layout("a table beside the pictures", _is_table, _table),
-    *(_of(name) for name in FORMATS if name not in _PLAIN),
+    *(_of(name) for name in _THERE if name not in _PLAIN),
     Layout("train, val and test folders", lambda place: has_splits(place.tree), _split_folders),
     Layout("train and test archives", lambda place: bool(_split_archives(place)), _archives),
     Layout("class folders", lambda place: has_classes(place.tree), lambda place: read_classes(place.tree)),
@@ -168,7 +179,7 @@ def _open(source: Path, chosen: Format | None) -> tuple[Place | None, str]:
     """The place to read and the dataset's name; no place for a CSV file."""
     if source.is_dir():
         return Place(scan(source)), source.name
-    own = [chosen] if chosen is not None else [format_named(name) for name in FORMATS]
+    own = [chosen] if chosen is not None else [format_named(name) for name in _THERE]
     if any(source.name.lower().endswith(format.files) for format in own if format.files):
         place = _beside(source)
         if chosen is not None or any(format.files and format.recognised(place) for format in own):
