@@ -13,13 +13,18 @@ class Verb(NamedTuple):
     module: str
     help: str
     rest: bool = False
+    long: bool = False  # over REST it becomes a job
+    words: tuple[str, ...] = ()  # text arguments that are no paths; over REST every other one must lie below the root
 
 
 VERBS: dict[str, Verb] = {
-    "train": Verb("sightline.verbs.train", "Make a recogniser from labelled pictures."),
+    "train": Verb(
+        "sightline.verbs.train", "Make a recogniser from labelled pictures.", rest=True, long=True, words=("backbone",)
+    ),
     "evaluate": Verb("sightline.verbs.evaluate", "Measure a model on labelled pictures it has not seen.", rest=True),
     "predict": Verb("sightline.verbs.predict", "Say what is in pictures.", rest=True),
     "serve": Verb("sightline.web.serve", "Answer over HTTP, with a page to try the model."),
+    "worker": Verb("sightline.jobs.worker", "Run the long jobs that a server takes in, beside it."),
     "keys": Verb("sightline.web.keys", "List, make and revoke API keys for a server on the network."),
     "demo": Verb("sightline.cli.demo", "Draw road signs, train on them, show the result: no downloads."),
     "doctor": Verb("sightline.verbs.doctor", "Say what is installed and what will be used."),

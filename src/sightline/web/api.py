@@ -19,6 +19,7 @@ from sightline import __version__
 from sightline.errors import AccessError, UnavailableError, UsageError
 from sightline.web import metrics, wire
 from sightline.web.gate import COOKIE, Gate
+from sightline.web.jobs import Desk, job_router
 from sightline.web.predict import content_type, predict, read_query, uploads
 from sightline.web.service import Service
 from sightline.web.verbs import verb_router
@@ -106,16 +107,21 @@ _PICTURE_FAULTS = (
 )
 
 
-def create_api(service: Service, gate: Gate, root: Path | None = None) -> FastAPI:
-    """The application behind the front: routers in order, static files, the start and end of the service."""
+def create_api(service: Service, gate: Gate, root: Path | None = None, desk: Desk | None = None) -> FastAPI:
+    """The application behind the front: routers in order, static files, the start and end of the service and its jobs."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         import asyncio
 
-        await asyncio.get_running_loop().run_in_executor(None, service.start)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, service.start)
+        if desk is not None:
+            desk.open()
         yield
         service.close()
+        if desk is not None:
+            await loop.run_in_executor(None, desk.close)
 
     app = FastAPI(
         title="Sightline",
@@ -127,15 +133,15 @@ def create_api(service: Service, gate: Gate, root: Path | None = None) -> FastAP
         responses=_faults(*_ALWAYS),
     )
     app.add_exception_handler(RequestValidationError, _invalid)
-    for router in routers(service, gate, root):
+    for router in routers(service, gate, root, desk):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC))
     without_422(app)
     return app
 
 
-def routers(service: Service, gate: Gate, root: Path | None) -> list[APIRouter]:
-    """The list of routers, in order."""
+def routers(service: Service, gate: Gate, root: Path | None, desk: Desk | None) -> list[APIRouter]:
+    """The list of routers, in order; verbs and jobs only with a root."""
     found = [
         _pictures(service),
         _models(service),
@@ -144,8 +150,8 @@ def routers(service: Service, gate: Gate, root: Path | None) -> list[APIRouter]:
         _counts(service),
         documents_router(),
     ]
-    if root is not None:
-        found.append(verb_router(service, root))
+    if root is not None and desk is not None:
+        found += [verb_router(service, root, desk), job_router(desk)]
     return found
 
 

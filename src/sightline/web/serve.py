@@ -23,6 +23,7 @@ def serve(
     pages: bool = True,
     pages_for: str | None = None,
     root: Path | None = None,
+    worker: bool = True,
     allow_host: list[str] | None = None,
     queue: int | None = None,
     max_body_mb: float = 25,
@@ -38,7 +39,8 @@ def serve(
         port: The port to listen on; 0 takes a free one.
         pages: Offer the page at /; without it there is REST alone.
         pages_for: Offer the page alone, for a server at this address, e.g. http://127.0.0.1:8000.
-        root: Also offer the verbs predict and evaluate on files below this folder.
+        root: Also offer verbs such as train and predict on files below this folder; the long ones become jobs.
+        worker: Run those jobs too; --no-worker leaves them to `sightline worker` processes beside this one.
         allow_host: A further host name to answer to, as behind a proxy; asks for an API key.
         queue: How many requests may be inside at once; by default 9 for each thread.
         max_body_mb: The largest request, in megabytes.
@@ -66,7 +68,9 @@ def serve(
             front = create_pages_front(pages_for, gate, max_body=round(max_body_mb * 1e6))
             log.info("the page for %s is at %s (stop with Ctrl-C)", pages_for, url)
         else:
-            front = create_front(model, gate, pages=pages, root=root, queue=queue, max_body_mb=max_body_mb, threads=threads)
+            front = create_front(
+                model, gate, pages=pages, root=root, worker=worker, queue=queue, max_body_mb=max_body_mb, threads=threads
+            )
             names = ", ".join(served.card.name for served in front.service.models) if front.service else ""
             log.info("serving %s at %s%s (stop with Ctrl-C)", names, url, "" if pages else "/v1/predict")
         if open_browser:
@@ -83,6 +87,7 @@ def create_front(
     *,
     pages: bool = True,
     root: Path | None = None,
+    worker: bool = True,
     queue: int | None = None,
     max_body_mb: float = 25,
     threads: int | None = None,
@@ -100,7 +105,16 @@ def create_front(
     workers = threads or settings().threads
     max_body = round(max_body_mb * 1e6)
     service = Service(load_models(model, workers), workers, queue, max_body)
-    app = create_api(service, keeper, root)
+    desk = None
+    if root is not None:
+        from sightline.jobs.runner import Crew
+        from sightline.store.database import database
+        from sightline.web.jobs import Desk
+
+        db = database()
+        desk = Desk(db, Crew(db) if worker else None, lambda: service.admission.stopping)
+        service.stops.append(desk.stop)
+    app = create_api(service, keeper, root, desk)
     if pages:
         from sightline.web.pages import add_pages
 
@@ -144,7 +158,12 @@ def _show_log() -> None:
         return
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"))
-    for name, level in (("sightline.web", logging.INFO), ("uvicorn", logging.WARNING), ("nicegui", logging.WARNING)):
+    for name, level in (
+        ("sightline.web", logging.INFO),
+        ("sightline.jobs", logging.INFO),
+        ("uvicorn", logging.WARNING),
+        ("nicegui", logging.WARNING),
+    ):
         logger = logging.getLogger(name)
         logger.setLevel(level)
         logger.handlers = [handler]

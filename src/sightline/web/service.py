@@ -57,6 +57,7 @@ class Service:
         self.metrics = Metrics()
         self.metrics.watch_queue(lambda: self.admission.inside)
         self.ready = False
+        self.stops: list[Callable[[], None]] = []  # called when the server begins to stop
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sightline")
         self._guard: Guard | None = None
         self._guard_pool = ThreadPoolExecutor(1, thread_name_prefix="sightline-guard")
@@ -77,6 +78,8 @@ class Service:
         """Turn new requests away; those inside go on."""
         self.ready = False
         self.admission.stopping = True
+        for stop in self.stops:
+            stop()
 
     def close(self) -> None:
         self.stop()

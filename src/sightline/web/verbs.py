@@ -1,65 +1,48 @@
 """POST /v1/verbs/{verb}: a verb over REST, made from the verb's own signature; only with --root, only inside it.
 
-Every text argument that is not a fixed choice is taken as a path below the root, symbolic links resolved. One verb runs at a
-time, in a thread of its own, so that long work does not hold up the pictures.
+Every text argument that is not a fixed choice is taken as a path below the root, symbolic links resolved. A long verb becomes a
+job. The others are answered at once, one at a time, in a thread of their own, so that they do not hold up the pictures.
 """
 
 from __future__ import annotations
 
 import asyncio
-import difflib
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from fastapi import APIRouter, Body
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from fastapi import APIRouter, Body, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
-from sightline.errors import ForbiddenError, OverloadError, UsageError
-from sightline.verbs import VERBS, verb
+from sightline.errors import ForbiddenError, OverloadError
+from sightline.types import Job
+from sightline.verbs import VERBS, Verb, verb
+from sightline.verbs.arguments import arguments_model, as_json, call, read_arguments
+from sightline.web.jobs import Desk, idempotency_key, wants_job
 from sightline.web.service import Service
 
 
-def verb_router(service: Service, root: Path) -> APIRouter:
+def verb_router(service: Service, root: Path, desk: Desk) -> APIRouter:
     """A route for each verb that the table offers to REST. `root` must be an existing folder."""
     router = APIRouter(prefix="/v1/verbs", tags=["verbs"])
     base = root.resolve(strict=True)
-    turn = asyncio.Semaphore(1)
     for name, entry in VERBS.items():
         if entry.rest:
             function = verb(name)
             shape = arguments_model(name, function)
-            path, route = f"/{name}", _route(service, function, shape, base, turn)
-            router.add_api_route(path, route, methods=["POST"], summary=entry.help, openapi_extra=_body(shape), name=name)
+            router.add_api_route(
+                f"/{name}",
+                _route(service, desk, name, shape, base),
+                methods=["POST"],
+                summary=entry.help,
+                name=name,
+                status_code=202 if entry.long else 200,
+                response_model=None,
+                responses=_answers(entry),
+                openapi_extra=_request(shape, entry),
+            )
     return router
-
-
-def arguments_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
-    """A verb's arguments as a record, from its signature."""
-    hints = get_type_hints(function)
-    fields: dict[str, Any] = {}
-    for parameter in inspect.signature(function).parameters.values():
-        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields[parameter.name] = (hints[parameter.name], default)
-    config = ConfigDict(extra="forbid", protected_namespaces=())
-    return create_model(f"{name.title()}Arguments", __config__=config, **fields)
-
-
-def read_arguments(shape: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
-    """Checked arguments; raises UsageError, naming the nearest for an unknown one."""
-    for key in values:
-        if key not in shape.model_fields:
-            near = difflib.get_close_matches(key, shape.model_fields, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(shape.model_fields)}"
-            raise UsageError(f"unknown argument {key[:60]!r}", hint=hint)
-    try:
-        record = shape.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{place}: {first['msg']}", hint="GET /docs shows the arguments") from None
-    return {key: getattr(record, key) for key in shape.model_fields}
 
 
 def inside(value: Any, base: Path) -> Any:
@@ -77,40 +60,73 @@ def inside(value: Any, base: Path) -> Any:
     return value
 
 
-def _route(
-    service: Service, function: Callable[..., Any], shape: type[BaseModel], base: Path, turn: asyncio.Semaphore
-) -> Callable[..., Any]:
-    positional = [
-        parameter.name
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY
-    ]
+def _route(service: Service, desk: Desk, name: str, shape: type[BaseModel], base: Path) -> Callable[..., Any]:
+    entry, function = VERBS[name], verb(name)
     hints = get_type_hints(function)
-    served = {name: one for one in service.models for name in (one.card.name, one.card.id)}
+    free = {key for key, hint in hints.items() if key in entry.words or "Literal" in str(hint)}
+    served = {known: one for one in service.models for known in (one.card.name, one.card.id)}
 
-    async def run(values: dict[str, Any] = Body()) -> dict[str, Any]:  # noqa: B008 - FastAPI's idiom
-        service.admission.check()
+    def checked(values: dict[str, Any]) -> dict[str, Any]:
         arguments = read_arguments(shape, values)
-        for name, value in arguments.items():
-            if name == "model" and isinstance(value, str) and value in served:
-                arguments[name] = served[value].path
-            elif "Literal" not in str(hints[name]):
-                arguments[name] = inside(value, base)
+        for key, value in arguments.items():
+            if key == "model" and isinstance(value, str) and value in served:
+                arguments[key] = served[value].path
+            elif key not in free:
+                arguments[key] = inside(value, base)
         if "model" in arguments and arguments["model"] is None:
             arguments["model"] = service.models[0].path
-        if turn.locked():
+        return arguments
+
+    async def run(request: Request, values: dict[str, Any] = Body()) -> Response:  # noqa: B008 - FastAPI's idiom
+        service.admission.check()
+        arguments = checked(values)
+        if entry.long:
+            return await desk.take(name, as_json(shape, arguments), idempotency_key(request))
+        if wants_job(request):
+            answer = await desk.take(name, as_json(shape, arguments), idempotency_key(request))
+            answer.headers["Preference-Applied"] = "respond-async"
+            return answer
+        if desk.turn.locked():
             raise OverloadError(
-                "another verb is running", hint="send it again when that one is done", detail={"retry_after_s": 5}
+                "another verb is running",
+                hint="send it again when that one is done, or with `Prefer: respond-async` to have it queued",
+                detail={"retry_after_s": 5},
             )
-        async with turn:
-            first = [arguments.pop(name) for name in positional]
-            result = await asyncio.to_thread(function, *first, **arguments)
-        return result.model_dump(mode="json", exclude_none=True)  # type: ignore[no-any-return]
+        async with desk.turn:
+            result = await asyncio.to_thread(call, function, arguments)
+        return JSONResponse(result.model_dump(mode="json", exclude_none=True))
 
     return run
 
 
-def _body(shape: type[BaseModel]) -> dict[str, Any]:
+_JOB: dict[str, Any] = {
+    "model": Job,
+    "description": "taken in as a job; Location says where to look",
+    "headers": {"Location": {"schema": {"type": "string"}, "description": "/v1/jobs/ID"}},
+}
+
+
+def _answers(entry: Verb) -> dict[int | str, dict[str, Any]]:
+    if entry.long:
+        return {202: _JOB}
+    return {200: {"description": "the verb's result"}, 202: _JOB}
+
+
+def _request(shape: type[BaseModel], entry: Verb) -> dict[str, Any]:
+    """OpenAPI's words for the body and the headers."""
     schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    text = {"type": "string"}
+    headers = [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "schema": text,
+            "description": "sent again with the same key, it is the same job",
+        }
+    ]
+    if not entry.long:
+        headers.append(
+            {"name": "Prefer", "in": "header", "schema": text, "description": "respond-async: make it a job, do not wait"}
+        )
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}, "parameters": headers}
