@@ -16,7 +16,7 @@ from typing import NamedTuple
 from sightline.errors import NotFoundError
 from sightline.types import Annotation, Facts, Failure, Split
 
-__all__ = ["KINDS", "Arrival", "Kind", "Options", "arrive", "kind_of"]
+__all__ = ["KINDS", "About", "Arrival", "Kind", "Options", "arrive", "kind_of"]
 
 VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".mts", ".m2ts", ".ogv", ".3gp"})
 TABLES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"})
@@ -40,6 +40,15 @@ class Arrival:
     address: str = ""
 
 
+class About(NamedTuple):
+    """What a source says about all its pictures together; fields as in data.listing.Listing."""
+
+    total: int | None = None
+    several: bool = False
+    placed: bool = False
+    classes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a person may say about how to collect.
@@ -55,7 +64,7 @@ class Options:
     every: int | None = None
     scene: float | None = None
     known: Callable[[str], bool] = lambda _: False
-    expect: Callable[[int], None] = lambda _: None  # told how many pictures will come, where that is known
+    about: Callable[[About], None] = lambda _: None  # told what is known about the whole before its pictures come
 
 
 class Kind(NamedTuple):
@@ -66,8 +75,8 @@ class Kind(NamedTuple):
 
 
 def _from(module: str, source: str, options: Options) -> Iterator[Arrival | Failure]:
-    found: Iterator[Arrival | Failure] = import_module(f"sightline.sources.{module}").arrivals(source, options)
-    return found
+    arrivals: Callable[[str, Options], Iterator[Arrival | Failure]] = import_module(f"sightline.sources.{module}").arrivals
+    return arrivals(source, options)
 
 
 def _video(source: str, options: Options) -> Iterator[Arrival | Failure]:

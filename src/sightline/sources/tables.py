@@ -1,0 +1,214 @@
+"""Tables of paths or addresses: CSV, JSON lines, Parquet. Columns go by the synonyms of data.tables; labels may be missing.
+
+A CSV of labelled files is read by data.readers, like everywhere; here come addresses, other kinds of table, and no labels.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sightline.data.formats.fields import Said, said
+from sightline.data.listing import left_out
+from sightline.data.tables import COLUMNS, header_of
+from sightline.errors import DatasetError, missing_extra
+from sightline.sources import About, Arrival, Options
+from sightline.sources.addresses import joined
+from sightline.sources.fetch import Access
+from sightline.sources.lists import Wanted, fetched
+from sightline.sources.manners import Manners
+from sightline.types import Facts, Failure
+
+_FILE = ("url", "image_url", "picture_url", "download_url", *COLUMNS["file"], "uri", "href")
+_BUCKETS = ("s3://", "gs://", "gcs://", "az://", "abfs://", "memory://")
+_MOST = 512 << 20  # bytes of a text table
+
+
+def arrivals(source: str, options: Options) -> Iterator[Arrival | Failure]:
+    """The pictures that a table names, with what it says about them."""
+    path = Path(source).expanduser().absolute()
+    if _of_readers(path):
+        from sightline.sources.places import laid_out
+
+        return laid_out(path, options)
+    return rows_of(path, options, Access(options.allow_private), None)
+
+
+def rows_of(
+    path: Path, options: Options, access: Access, manners: Manners | None, *, base: str = ""
+) -> Iterator[Arrival | Failure]:
+    """The pictures of the table `path`. `base`: the address it was fetched from; its rows then never mean files of this machine.
+
+    Raises DatasetError when no column names files, or the table cannot be read.
+    """
+    wanted: list[Wanted] = []
+    here: list[Arrival | Failure] = []
+    several = placed = False
+    for number, fields in _rows(path):
+        plain = {_plain(name): value for name, value in fields.items()}
+        cell = next((value for name in _FILE if (value := plain.get(name)) not in (None, "")), None)
+        if not isinstance(cell, str):
+            here.append(left_out(f"row {number}", "picture_missing", f"{path.name} row {number}: it names no file"))
+            continue
+        try:
+            about = said(_words(plain))
+        except ValueError as error:
+            here.append(left_out(cell, "label_missing", f"{path.name} row {number}: {error}"))
+            continue
+        several, placed = several or about.several or len(about.labels) > 1, placed or about.placed
+        if base or cell.lower().startswith(("http://", "https://")):
+            facts = _linked(about, cell)
+            wanted.append(Wanted(joined(base, cell), "", about.labels, about.marks, about.split, about.group, facts))
+        else:
+            here.append(_local(cell.strip(), path, number, about))
+    options.about(About(len(here) + len(wanted), several, placed))
+    yield from here
+    if wanted:
+        yield from fetched(wanted, options, access, manners)
+
+
+def _linked(about: Said, url: str) -> Facts | None:
+    """What the row says; the address itself is noted as the source when the row names none."""
+    return about.facts.model_copy(update={"source": about.facts.source or url}) if about.facts else None
+
+
+def _local(cell: str, path: Path, number: int, about: Said) -> Arrival | Failure:
+    """A file of this machine (relative to the table's folder), or an object in a bucket."""
+    if cell.lower().startswith(_BUCKETS):
+        from sightline.sources.bucket import one
+
+        return one(cell, about)
+    if "://" in cell:
+        kind = cell.partition(":")[0][:20]
+        return left_out(
+            cell[:200], "address_refused", f"{path.name} row {number}: {kind} addresses are not followed from a table"
+        )
+    try:
+        file = (path.parent / Path(cell.replace("\\", "/")).expanduser()).absolute()
+        there = file.is_file()
+    except (OSError, ValueError, RuntimeError):
+        there = False
+    if not there:
+        return left_out(cell[:200], "picture_missing", f"{path.name} row {number}: there is no file {cell[:200]!r}")
+    name = cell.replace("\\", "/").removeprefix("./")
+    name = file.name if name.startswith(("/", "~")) or ".." in name.split("/") or ":" in name else name
+    return Arrival(name, None, file, about.labels, about.marks, about.split, about.group, about.facts, str(file))
+
+
+def _of_readers(path: Path) -> bool:
+    """A CSV with files and labels and no address in its file column; a Parquet file with the pictures in it."""
+    if path.suffix.lower() == ".parquet":
+        names = _columns(path)
+        return not any(_plain(name) in _FILE and kind in ("string", "large_string") for name, kind in names.items())
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return False
+    header = header_of(path)
+    if header.file is None or header.label is None:
+        return False
+    plain = [_plain(name) for name in header.names]
+    urls = any(name in plain for name in _FILE[:4])
+    return not urls and not any(
+        "://" in str(list(row.values())[header.file]) for _, row in zip(range(200), _csv(path), strict=False)
+    )
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """(number as a person counts, fields) of every row."""
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        yield from enumerate(_parquet(path), 1)
+    elif suffix in (".csv", ".tsv"):
+        yield from enumerate(_csv(path), 2)
+    else:
+        yield from _lines(path)
+
+
+def _csv(path: Path) -> Iterator[dict[str, Any]]:
+    header = header_of(path)
+    if not any(_plain(name) in _FILE for name in header.names):
+        columns = ", ".join(repr(name) for name in header.names) or "none"
+        raise DatasetError(
+            f"{path.name} has no column of files or addresses; columns found: {columns}", hint="call it file or url"
+        )
+    reader = csv.reader(io.StringIO(_text(path), newline=""), delimiter=header.delimiter)
+    try:
+        rows = (cells for cells in reader if any(cell.strip() for cell in cells))
+        next(rows, None)
+        for cells in rows:
+            yield {name: cell.strip() for name, cell in zip(header.names, [*cells, *[""] * len(header.names)], strict=False)}
+    except csv.Error as error:
+        raise DatasetError(f"{path.name} is not a readable CSV: {error}", hint="save it as CSV in UTF-8") from error
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(
+                f"{path.name} line {number} is not JSON: {error}", hint="write one JSON object on each line"
+            ) from error
+        if not isinstance(row, dict):
+            raise DatasetError(
+                f"{path.name} line {number} is no JSON object", hint='write {"file": "a.jpg", "label": "cat"} on each line'
+            )
+        yield number, row
+
+
+def _parquet(path: Path) -> Iterator[dict[str, Any]]:
+    pyarrow = _pyarrow()
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(4096):
+                yield from batch.to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DatasetError(f"{path.name} is no Parquet file that can be read: {error}", hint="write it again") from error
+
+
+def _columns(path: Path) -> dict[str, str]:
+    pyarrow = _pyarrow()
+    try:
+        return {field.name: str(field.type) for field in pyarrow.parquet.read_schema(path)}
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DatasetError(f"{path.name} is no Parquet file that can be read: {error}", hint="write it again") from error
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise missing_extra("data", "a Parquet table") from error
+    return pyarrow
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > _MOST:
+        raise DatasetError(
+            f"{path.name} has {path.stat().st_size / 1e6:.0f} MB of text", hint="cut it into parts, or use Parquet"
+        )
+    data = path.read_bytes()
+    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    try:
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path.name} is not UTF-8 text (byte {error.start})", hint="save it in UTF-8") from error
+
+
+def _plain(name: str) -> str:
+    return str(name).strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _words(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields as `said` takes them: a cell `cat|dog` is a list of labels."""
+    label = next((name for name in COLUMNS["label"] if fields.get(name) not in (None, "")), None)
+    value = fields.get(label) if label else None
+    if isinstance(value, str) and "|" in value:
+        return fields | {str(label): [part.strip() for part in value.split("|") if part.strip()]}
+    return fields
