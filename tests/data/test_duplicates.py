@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from pictures import COLOURS, drawn, encoded
-from sightline.data.duplicates import DISTANCE, alike, families, hashes, look, merged, near_pairs, perceptual
+from sightline.data.duplicates import DISTANCE, alike, families, hashes, merged, near_pairs
+from sightline.data.looks import look, perceptual
 from sightline.errors import UsageError
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,6 +40,10 @@ def dataset_of(
         hashes=np.zeros(len(items), np.uint64),
         miniatures=np.zeros((len(items), 8, 8, 3), np.uint8),
         failures=(),
+        greys=np.zeros((len(items), 16, 16), np.uint8),
+        widths=np.zeros(len(items), np.int32),
+        heights=np.zeros(len(items), np.int32),
+        formats=np.zeros(len(items), "S4"),
     )
     return Dataset(name="d", task=task, classes=classes, items=items), seen  # type: ignore[arg-type]
 
@@ -102,7 +107,7 @@ def test_near_duplicates_stay_together() -> None:
     values = rng.integers(1, 2**63, 80, dtype=np.uint64)
     values[1::2] = values[::2] ^ np.uint64(5)  # two bits apart
     miniatures = np.repeat(rng.integers(0, 255, (40, 8, 8, 3), dtype=np.uint8), 2, axis=0)
-    parts = split(dataset, Survey(seen.uris, seen.sha256, values, miniatures, ()), val=0.25).items
+    parts = split(dataset, replace(seen, hashes=values, miniatures=miniatures), val=0.25).items
     assert all(one.split == other.split for one, other in zip(parts[::2], parts[1::2], strict=True))
 
 

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pictures import drawn, encoded
 from sightline import progress
+from sightline.data import kept
 from sightline.files import sha256_file
 from sightline.learn import features
 from sightline.settings import settings
@@ -123,7 +124,7 @@ def test_what_is_done_is_kept_when_stopped(tmp_path: Path):
 
 
 def test_many_segments_become_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(features, "MERGE", 3)
+    monkeypatch.setattr(kept, "MERGE", 3)
     pictures = items(tmp_path / "a", 6)
     for count in range(1, 7):
         features.compute(pictures[:count], mean_colour_graph(), "k", SPEC)

@@ -14,11 +14,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data.looks import NO_HASH, Hashes, Miniatures, look, perceptual
 from sightline.data.manifest import in_threads
 from sightline.errors import SightlineError, UsageError
 
-Hashes: TypeAlias = NDArray[np.uint64]
-Miniatures: TypeAlias = NDArray[np.uint8]
 Pairs: TypeAlias = NDArray[np.int64]
 
 # Chosen on 3,409 photographs of garments (many on one ground) and 10,000 CIFAR-10 pictures. Altered copies within 8 bits: JPEG
@@ -28,31 +27,8 @@ Pairs: TypeAlias = NDArray[np.int64]
 # shirts. On CIFAR-10 it leaves 8 of 50 pairs, all true.
 DISTANCE = 8
 DISAGREEMENT = 0.02
-# Below this deviation of the 32 x 32 grey values (0..255) a picture is flat and its hash noise. Photographs start at about 8.
-FLAT = 3.0
-NO_HASH = np.uint64(0)  # flat or unreadable: similar to nothing. No real hash is 0: half of the bits are above the median
 _BLOCK = 1 << 23  # comparisons at a time: about 100 MB
 _FEW = 20_000  # up to here every pair is compared; above, only those that share a band of bits
-
-
-def look(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """(32, 32) grey values and an (8, 8, 3) colour miniature of a picture (h, w, 3)."""
-    from PIL import Image
-
-    picture = Image.fromarray(pixels)
-    grey = picture.convert("L").resize((32, 32), Image.Resampling.LANCZOS)
-    return np.asarray(grey, np.float32), np.asarray(picture.resize((8, 8), Image.Resampling.BOX), np.uint8)
-
-
-def perceptual(greys: NDArray[np.float32]) -> Hashes:
-    """pHash (n,) of grey values (n, 32, 32): the 8 x 8 lowest DCT-II terms, a bit each for above the median; 0: flat."""
-    step = np.arange(32, dtype=np.float32)
-    basis = np.cos(np.pi * (2 * step[None, :] + 1) * step[:8, None] / 64).astype(np.float32)  # (8, 32)
-    terms = (basis @ greys @ basis.T).reshape(len(greys), 64)
-    bits = terms > np.median(terms, axis=1, keepdims=True)
-    found = np.packbits(bits, axis=1).view(">u8").astype(np.uint64).ravel()
-    found[greys.std(axis=(1, 2)) < FLAT] = NO_HASH
-    return found
 
 
 def hashes(paths: Sequence[Path | str]) -> Hashes:

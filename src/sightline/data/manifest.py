@@ -19,6 +19,7 @@ from sightline.progress import task
 from sightline.settings import settings
 from sightline.types import Annotation, Dataset, Item, Split
 
+S = TypeVar("S")
 T = TypeVar("T")
 CHUNK = 32  # files a thread takes at a time
 
@@ -83,7 +84,7 @@ def without(dataset: Dataset, names: Collection[str]) -> Dataset:
     return dataset.model_copy(update={"items": items, "hash": manifest_hash(items)})
 
 
-def in_threads(what: str, files: Sequence[str], work: Callable[[Sequence[str]], list[T]]) -> list[T]:
+def in_threads(what: str, files: Sequence[S], work: Callable[[Sequence[S]], list[T]]) -> list[T]:
     """`work` over chunks of `files` on all cores, results in order; tells progress, and stops early on an error or Ctrl-C."""
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     found: list[T] = []

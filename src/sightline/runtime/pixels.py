@@ -24,7 +24,7 @@ from sightline.runtime.raster import load
 if TYPE_CHECKING:
     from sightline.types import InputSpec
 
-__all__ = ["Limits", "decode", "fit", "prepare", "read_picture", "sniff", "standard_limits"]
+__all__ = ["Limits", "decode", "decode_sized", "fit", "prepare", "read_picture", "sniff", "standard_limits"]
 
 
 def decode(data: bytes, *, shorter: int | None = None, limits: Limits | None = None) -> NDArray[np.uint8]:
@@ -33,16 +33,29 @@ def decode(data: bytes, *, shorter: int | None = None, limits: Limits | None = N
     With `shorter` a JPEG may be decoded at 1/2, 1/4 or 1/8, as long as its shorter side keeps that many pixels.
     Raises PictureFormatError, PictureTooLargeError, or PictureError (damaged, cut off).
     """
+    return decode_sized(data, shorter=shorter, limits=limits)[0]
+
+
+def decode_sized(
+    data: bytes, *, shorter: int | None = None, limits: Limits | None = None
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """As `decode`, and the upright (width, height) of the picture before any reduction."""
     limits = limits or standard_limits()
     kind = _admit(data, limits)
+    factor = 1
 
     def reduce(width: int, height: int) -> int:
-        return largest_reduction(min(width, height), shorter) if shorter else 1
+        nonlocal factor
+        factor = largest_reduction(min(width, height), shorter) if shorter else 1
+        return factor
 
     with _typed(data, kind):
         if kind == "jpeg" and (decoded := decode_jpeg(data, limits, reduce, "RGB")):
-            return decoded[0]
-        return np.array(load(data, kind, limits, reduce)[0])
+            pixels, extent = decoded
+        else:
+            picture, extent = load(data, kind, limits, reduce)
+            pixels = np.array(picture)
+        return pixels, (round(extent[0] * factor), round(extent[1] * factor))
 
 
 def prepare(data: bytes, spec: InputSpec, limits: Limits | None = None) -> NDArray[np.uint8]:
