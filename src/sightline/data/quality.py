@@ -89,7 +89,7 @@ def _smear(grey: Row, reach: int = 9) -> float:
     return worst
 
 
-def remarks(rows: NDArray[np.float32], widths: NDArray[np.int64], heights: NDArray[np.int64]) -> Iterator[Remark]:
+def remarks(rows: NDArray[np.float32], widths: NDArray[np.int32], heights: NDArray[np.int32]) -> Iterator[Remark]:
     """What is worth saying about pictures with the numbers `rows` (n, 7) and these sizes in pixels; a width of 0: not known.
 
     A blank picture is nothing but blank; one too small to judge is not called blurred.

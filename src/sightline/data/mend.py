@@ -1,0 +1,213 @@
+"""What `clean --fix` does to a dataset: which pictures it leaves out, which names and labels it corrects. Touches no file.
+
+Doubtful things stay as they are and are listed: only what is certain is mended without being asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sightline.data.classes import ordered, positive
+from sightline.data.cleaning import KINDS, spellings
+from sightline.data.duplicates import alike, disagreement
+from sightline.data.manifest import manifest_hash
+from sightline.data.names import right_name
+from sightline.data.survey import Survey
+from sightline.errors import UsageError
+from sightline.types import Dataset, Finding, Item
+
+# kind -> what --fix does, in words; kinds that are not here are listed only, and can be left out with --drop
+DONE = {
+    "unreadable": "left out",
+    "blank": "left out",
+    "leak": "the copy in training left out",
+    "exact_duplicate": "one kept",
+    "near_duplicate": "the largest kept, where certain",
+    "label_spelling": "one spelling for all, where certain",
+    "wrong_name": "renamed",
+    "private_metadata": "taken out",
+    "missing_label": "left out",
+}
+DROPPABLE = (
+    "label_conflict",
+    "label_error",
+    "near_duplicate",
+    "dark",
+    "bright",
+    "blurred",
+    "tiny",
+    "odd_aspect",
+    "outlier",
+)
+_RANK = {"test": 0, "val": 1, "train": 2, None: 2}  # of two copies the one that is tested on stays
+# Two files are certainly one picture when it was only saved or scaled again: nearly the same hash, colours and shape.
+CERTAIN_BITS = 4
+CERTAIN_COLOURS = 0.004
+CERTAIN_SHAPE = 0.02  # difference of the two ratios of width to height
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done. dropped: picture -> the kind of finding it is left out for; the others: old -> new."""
+
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def counts(self) -> dict[str, int]:
+        """Pictures left out by kind, in the order of KINDS."""
+        found = Counter(self.dropped.values())
+        return {kind: found[kind] for kind in KINDS if kind in found}
+
+
+def chosen(drop: str) -> frozenset[str]:
+    """The kinds of `--drop blurred,outlier`; UsageError names the nearest."""
+    import difflib
+
+    kinds = [word.strip() for word in drop.split(",") if word.strip()]
+    for kind in kinds:
+        if kind not in DROPPABLE:
+            near = difflib.get_close_matches(kind, DROPPABLE, 1)
+            hint = f"did you mean {near[0]}?" if near else "kinds: " + ", ".join(DROPPABLE)
+            what = "is mended by --fix as it is" if kind in DONE else "is no kind that can be left out"
+            raise UsageError(f"--drop {kind!r} {what}", hint=hint)
+    return frozenset(kinds)
+
+
+def plan(dataset: Dataset, seen: Survey, findings: Sequence[Finding], drop: Collection[str] = ()) -> Plan:
+    """What to do about `findings`; the kinds in `drop` are left out as well (of pictures that look the same: all but one)."""
+    parts = {item.name: item.split for item in dataset.items}
+    dropped: dict[str, str] = {}
+    for finding in findings:
+        if finding.kind in ("unreadable", "blank"):
+            dropped.update(dict.fromkeys(finding.items, finding.kind))
+    for finding in findings:
+        if finding.kind in drop:
+            several = finding.kind == "near_duplicate"
+            names = sorted(finding.items, key=lambda name: _RANK[parts.get(name)])[1:] if several else finding.items
+            for name in names:
+                dropped.setdefault(name, finding.kind)
+    _copies(dataset, seen, dropped)
+    renamed = {
+        item.name: better
+        for item, kind in zip(dataset.items, seen.formats.tolist(), strict=True)
+        if item.name not in dropped and (better := right_name(item.name, kind.decode())) != item.name
+    }
+    return Plan(
+        dropped={name: kind for name, kind in dropped.items() if name in parts},
+        labels={other: group.right for group in spellings(dataset) if group.sure for other in group.others},
+        names=_unique(renamed, parts.keys() - dropped.keys()),
+    )
+
+
+def mended(dataset: Dataset, plan: Plan) -> Dataset:
+    """The dataset after the plan: fewer pictures, corrected names and labels; classes that lost their last picture are gone."""
+    items = tuple(_mended(item, plan) for item in dataset.items if item.name not in plan.dropped)
+    left = {label for item in items for label in item.labels}
+    gone = {item.name for item in dataset.items} - {item.name for item in items}
+    had = {label for item in dataset.items if item.name in gone for label in item.labels}
+    classes = ordered([label for label in dataset.classes if label in left or label not in had | set(plan.labels)])
+    task, yes = dataset.task, dataset.positive
+    if task in ("binary", "multiclass"):
+        task, yes = ("binary", positive(classes)) if len(classes) == 2 else ("multiclass", None)
+    return dataset.model_copy(
+        update={"items": items, "classes": classes, "task": task, "positive": yes, "hash": manifest_hash(items)}
+    )
+
+
+def _mended(item: Item, plan: Plan) -> Item:
+    change: dict[str, object] = {}
+    if item.name in plan.names:
+        change["name"] = plan.names[item.name]
+    if any(label in plan.labels for label in item.labels):
+        truth = [one.model_copy(update={"label": plan.labels.get(one.label, one.label)}) for one in item.truth]
+        change["truth"] = tuple(dict.fromkeys(truth))
+    return item.model_copy(update=change) if change else item
+
+
+def _unique(names: Mapping[str, str], taken: Collection[str]) -> dict[str, str]:
+    """New names that no other picture has: cat.jpg becomes cat-2.jpg where there is a cat.jpg."""
+    used = {name.casefold() for name in taken if name not in names}
+    found = {}
+    for old, new in sorted(names.items()):
+        stem, dot, suffix = new.rpartition(".")
+        name, number = new, 1
+        while name.casefold() in used:
+            number += 1
+            name = f"{stem}-{number}{dot}{suffix}"
+        used.add(name.casefold())
+        found[old] = name
+    return found
+
+
+# --- copies: which of them stays
+
+
+def _copies(dataset: Dataset, seen: Survey, dropped: dict[str, str]) -> None:
+    """Adds to `dropped`: copies in training of what is tested on, equal files, smaller versions of the same picture."""
+    items = dataset.items
+    ranks = [_RANK[item.split] for item in items]
+    gone = {spot for spot, item in enumerate(items) if item.name in dropped}
+
+    def leave_out(spots: Iterable[int], kind: str) -> None:
+        fresh = set(spots) - gone
+        gone.update(fresh)
+        dropped.update({items[spot].name: kind for spot in fresh})
+
+    groups = _equal_contents(seen, gone)
+    for spots in groups:
+        given = [spot for spot in spots if items[spot].split]
+        best = min((ranks[spot] for spot in given), default=0)
+        leave_out((spot for spot in given if ranks[spot] > best), "leak")
+    links = _links(seen)
+    across = [(a, b) for a, b, _ in links if items[a].split and items[b].split and ranks[a] != ranks[b]]
+    for a, b in sorted(across, key=lambda pair: min(ranks[pair[0]], ranks[pair[1]])):  # test before validation
+        if a not in gone and b not in gone:
+            leave_out([a if ranks[a] > ranks[b] else b], "leak")
+    for spots in groups:
+        left = sorted((spot for spot in spots if spot not in gone), key=lambda spot: (ranks[spot], items[spot].name))
+        if len({_truth(items[spot]) for spot in left}) == 1:  # else a label conflict: which one is right is not ours to say
+            leave_out(left[1:], "exact_duplicate")
+    if dataset.task == "detection":  # the boxes of another version are other boxes
+        return
+    near: dict[int, set[int]] = defaultdict(set)
+    for a, b, sure in links:
+        if sure and a not in gone and b not in gone and set(items[a].labels) == set(items[b].labels):
+            near[a].add(b)
+            near[b].add(a)
+    sizes = seen.widths.astype(np.int64) * seen.heights
+    for spot in sorted(near, key=lambda spot: (ranks[spot], -sizes[spot], items[spot].name)):
+        if spot not in gone:
+            leave_out(near[spot], "near_duplicate")
+
+
+def _truth(item: Item) -> frozenset[object]:
+    return frozenset((one.label, one.box, one.polygon, one.keypoints) for one in item.truth)
+
+
+def _equal_contents(seen: Survey, gone: Collection[int]) -> list[list[int]]:
+    groups: dict[str, list[int]] = defaultdict(list)
+    for spot, sha in enumerate(seen.sha256):
+        if sha and spot not in gone:
+            groups[sha].append(spot)
+    return [spots for spots in groups.values() if len(spots) > 1]
+
+
+def _links(seen: Survey) -> list[tuple[int, int, bool]]:
+    """(first, second, certainly one picture) for every two files that differ but look the same."""
+    pairs = alike(seen.hashes, seen.miniatures)
+    if not len(pairs):
+        return []
+    first, second = pairs.T
+    bits = np.bitwise_count(seen.hashes[first] ^ seen.hashes[second])
+    colours = disagreement(seen.miniatures[first], seen.miniatures[second])
+    shapes = np.log(np.maximum(seen.widths, 1) / np.maximum(seen.heights, 1))
+    shape = np.abs(shapes[first] - shapes[second])
+    sure = (bits <= CERTAIN_BITS) & (colours <= CERTAIN_COLOURS) & (shape <= CERTAIN_SHAPE)
+    same = [seen.sha256[a] == seen.sha256[b] for a, b in pairs.tolist()]
+    found = zip(first.tolist(), second.tolist(), sure.tolist(), same, strict=True)
+    return [(a, b, certain) for a, b, certain, equal in found if not equal]
