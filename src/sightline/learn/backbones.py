@@ -92,7 +92,6 @@ def choose(size: Size = "small", backbone: str | None = None, input_size: int | 
             why = f"no weights of {wanted[0].name} at hand, {path.name} taken instead"
             progress.note(why)
             return _start(_named(other), path, path.name, input_size, fit, why=why)
-    progress.note(f"no pretrained weights found ({wanted[0].name}): a network is trained from scratch")
     return None
 
 

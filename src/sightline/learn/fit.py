@@ -64,6 +64,8 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
             f"--way {request.way} needs pretrained weights, and there are none",
             hint="put a NAME.safetensors into the folder SIGHTLINE_WEIGHTS, let the hub be asked, or use --way scratch",
         )
+    if start is None and request.way == "auto":
+        progress.note("no pretrained weights found: a network is trained from scratch")
     with _timed(seconds, "training"):
         learned, why = _learn(material, start, request, run)
     if start is not None and start.why:
