@@ -22,6 +22,7 @@ VARIABLES = {
     "SIGHTLINE_WEIGHTS": "folder of pretrained weights as safetensors files, tried before the hub",
     "SIGHTLINE_OFFLINE": "1: never ask the model hub for weights",
     "SIGHTLINE_MAX_MEGAPIXELS": "largest picture that is decoded, in megapixels (default 50)",
+    "SIGHTLINE_EPS": "1: draw EPS files through Ghostscript; they are programs: only where their makers are trusted",
     "SIGHTLINE_THREADS": "worker threads (default: the cores this process may use)",
 }
 
@@ -35,6 +36,7 @@ class Settings:
     weights: Path | None
     offline: bool
     max_megapixels: float
+    eps: bool
     threads: int
 
 
@@ -64,6 +66,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         weights=Path(weights).expanduser() if weights else None,
         offline=_switch("SIGHTLINE_OFFLINE", given.get("SIGHTLINE_OFFLINE", "0")),
         max_megapixels=_positive("SIGHTLINE_MAX_MEGAPIXELS", given.get("SIGHTLINE_MAX_MEGAPIXELS", "50")),
+        eps=_switch("SIGHTLINE_EPS", given.get("SIGHTLINE_EPS", "0")),
         threads=int(_positive("SIGHTLINE_THREADS", given.get("SIGHTLINE_THREADS") or str(cores()))),
     )
 

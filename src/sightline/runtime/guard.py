@@ -6,23 +6,28 @@ A worker that dies or overruns is replaced; the caller sees a typed error. Knows
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from queue import Empty, LifoQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import PictureError, PictureTimeoutError, UnavailableError
+from sightline.errors import MissingExtraError, PictureError, PictureTimeoutError, UnavailableError, UsageError, missing_extra
 from sightline.runtime import pipe
 from sightline.runtime.limits import Limits, standard_limits
+from sightline.settings import settings
 
 if TYPE_CHECKING:
     from sightline.types import InputSpec
@@ -31,10 +36,14 @@ START_SECONDS = 60.0  # for a busy machine; 0.2 are usual
 _WORKER = [sys.executable, "-m", "sightline.runtime.guardworker"]
 
 
+Drawn = Literal["svg", "eps", "dicom"]  # what `Guard.convert` makes pixels of
+_NEEDED = {"svg": "cairosvg", "dicom": "pydicom"}
+
+
 class Worker:
     """One decoder process and the two ends of its pipes. Used by one thread at a time."""
 
-    def __init__(self, memory_mb: int) -> None:
+    def __init__(self, memory_mb: int, media: bool = False) -> None:
         # Not fork: the parent may have threads. An almost empty environment: a captured decoder finds no secrets there.
         environment = {
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -43,7 +52,7 @@ class Worker:
             "MALLOC_ARENA_MAX": "1",
         }
         self.process = subprocess.Popen(
-            [*_WORKER, str(memory_mb)],
+            [*_WORKER, str(memory_mb), *(["media"] if media else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -78,7 +87,10 @@ class Worker:
         return pipe.read(self.back, deadline, max_body)
 
     def end(self) -> None:
-        """Kill it and collect it; harmless when it is dead."""
+        """Kill it, with what it may have started, and collect it; harmless when it is dead."""
+        if self.process.poll() is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)  # a session of its own: the group bears its number
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
@@ -89,12 +101,20 @@ class Worker:
 class Guard:
     """`workers` decoder processes behind one door, for any number of threads.
 
-    memory_mb caps the address space of each; deadline_s is for one picture, not counting the wait for a free worker.
-    Use as a context manager, or call `close`.
+    memory_mb caps the address space of each; deadline_s is for one picture, not counting the wait for a free worker. Workers
+    with `media` draw for `convert`, which starts one of its own when first asked. Use as a context manager, or call `close`.
     """
 
-    def __init__(self, workers: int = 1, memory_mb: int = 1024, deadline_s: float = 10.0, limits: Limits | None = None) -> None:
-        self.memory_mb, self.deadline_s, self.limits = memory_mb, deadline_s, limits or standard_limits()
+    def __init__(
+        self,
+        workers: int = 1,
+        memory_mb: int = 1024,
+        deadline_s: float = 10.0,
+        limits: Limits | None = None,
+        media: bool = False,
+    ) -> None:
+        self.memory_mb, self.deadline_s, self.limits, self._media = memory_mb, deadline_s, limits or standard_limits(), media
+        self._drawing: Guard | None = None
         self._lock = threading.Lock()
         self._all: set[Worker] = set()
         self._free: LifoQueue[Worker | None] = LifoQueue()
@@ -106,18 +126,44 @@ class Guard:
     def prepare(self, data: bytes, spec: InputSpec) -> NDArray[np.uint8]:
         """As `pixels.prepare`: uint8 (size, size, 3); also PictureTimeoutError, and UnavailableError after `close`."""
         fields = {"size": spec.size, "fit": spec.fit, "crop": spec.crop, "interpolation": spec.interpolation}
-        return self._ask({"spec": fields}, data)
+        return self._ask({"spec": fields}, data)[0]
 
     def decode(self, data: bytes, shorter: int | None = None) -> NDArray[np.uint8]:
         """As `pixels.decode`: uint8 (h, w, 3); errors as `prepare`."""
-        return self._ask({"spec": None, "shorter": shorter}, data)
+        return self._ask({"spec": None, "shorter": shorter}, data)[0]
+
+    def convert(self, data: bytes, kind: Drawn, side: int) -> NDArray[np.uint8]:
+        """A drawing or medical picture as uint8 (h, w, 3) on white ground.
+
+        An SVG (or gzipped SVG) or EPS is drawn so that its longer side has `side` pixels; a DICOM file gives its first frame,
+        made smaller where it is larger. Errors as `prepare`; MissingExtraError; UsageError where EPS is not switched on.
+        """
+        return next(self.convert_every(data, kind, side))
+
+    def convert_every(self, data: bytes, kind: Drawn, side: int) -> Iterator[NDArray[np.uint8]]:
+        """As `convert`, for every frame of a DICOM file."""
+        request = {"spec": None, "convert": kind, "side": side, **_drawn_with(kind)}
+        self.limits.check_size(side, side)
+        with self._lock:
+            if self._closed:
+                raise _closed_error()
+            if self._drawing is None:
+                self._drawing = Guard(1, self.memory_mb, self.deadline_s, self.limits, media=True)
+        frame, frames = 0, 1
+        while frame < frames:
+            pixels, answer = self._drawing._ask({**request, "frame": frame}, data)
+            frames = int(answer.get("frames", 1)) if frame == 0 else frames
+            frame += 1
+            yield pixels
 
     def close(self) -> None:
         """End all workers, also those at work (their callers get UnavailableError). May be called again."""
         with self._lock:
-            self._closed = True
+            self._closed, drawing = True, self._drawing
             for worker in self._all:
                 worker.process.kill()  # only this here: the pipes of a worker at work belong to the thread that reads them
+        if drawing is not None:
+            drawing.close()
         while True:
             try:
                 idle = self._free.get_nowait()
@@ -133,7 +179,7 @@ class Guard:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, request: dict[str, Any], data: bytes) -> NDArray[np.uint8]:
+    def _ask(self, request: dict[str, Any], data: bytes) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         self.limits.check_bytes(len(data))  # before it is sent anywhere
         header = {**request, "limits": asdict(self.limits), "seconds": self.deadline_s}
         worker = self._borrow()
@@ -160,12 +206,13 @@ class Guard:
         self._put_back(worker)
         if pixels is None:
             raise pipe.unpack_error(answer)
-        return pixels
+        return pixels, answer
 
     def _max_body(self, request: dict[str, Any]) -> int:
         """Bytes that an honest worker may answer: a captured one cannot fill our memory."""
         spec = request["spec"]
-        return int(3 * (spec["size"] ** 2 if spec else self.limits.max_megapixels * 1e6))
+        side = spec["size"] if spec else request.get("side")
+        return int(3 * (side**2 if side else self.limits.max_megapixels * 1e6))
 
     def _borrow(self) -> Worker:
         """A free worker, waiting for one if need be; dead ones are replaced on the way."""
@@ -206,7 +253,7 @@ class Guard:
             if self._closed:
                 raise _closed_error()
             try:
-                worker = Worker(self.memory_mb)
+                worker = Worker(self.memory_mb, self._media)
             except OSError as error:
                 raise UnavailableError(
                     f"no process for decoding pictures: {error.strerror}", hint="is the machine out of memory?"
@@ -224,6 +271,26 @@ def _pixels(answer: dict[str, Any], body: bytearray) -> NDArray[np.uint8]:
         return np.frombuffer(body, np.uint8).reshape(height, width, channels)
     except (KeyError, TypeError, ValueError) as error:
         raise pipe.Gone(f"an answer without sense: {error}") from error
+
+
+def _drawn_with(kind: Drawn) -> dict[str, Any]:
+    """What the worker has to be told; MissingExtraError, UsageError where this kind cannot be drawn here."""
+    if kind in _NEEDED:
+        if importlib.util.find_spec(_NEEDED[kind]) is None:
+            raise missing_extra("media", f"reading {kind.upper()} files")
+        return {}
+    if kind != "eps":
+        raise UsageError(f"no such kind of drawing: {kind!r}", hint="svg, eps or dicom")
+    if not settings().eps:
+        raise UsageError(
+            "EPS files are programs and are not run", hint="export them as PNG, or set SIGHTLINE_EPS=1 if you trust them"
+        )
+    program = shutil.which("gs")
+    if program is None:
+        raise MissingExtraError(
+            "drawing EPS files needs Ghostscript, which is not installed", hint="install the program gs (ghostscript)"
+        )
+    return {"ghostscript": program}
 
 
 def _closed_error() -> UnavailableError:

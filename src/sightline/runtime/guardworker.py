@@ -1,7 +1,8 @@
 """The decoder process behind `Guard`: reads requests from stdin, answers on stdout, until stdin ends. Knows no models.
 
-Started as `python -m sightline.runtime.guardworker MEMORY_MB`. It caps its own memory and processor time, writes no core
-file, and is deaf to Ctrl-C: its parent ends it by closing the pipe, or by force.
+Started as `python -m sightline.runtime.guardworker MEMORY_MB [media]`; with `media` it draws SVG, EPS and DICOM as well. It
+caps its own memory and processor time, writes no core file, and is deaf to Ctrl-C: its parent ends it by closing the pipe, or
+by force.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -28,6 +30,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     warm()
+    if "media" in sys.argv[2:]:
+        warm_media()
     confine(int(sys.argv[1]))
     try:
         pipe.write(answers, [pipe.pack({"ready": os.getpid()})])
@@ -51,6 +55,16 @@ def warm() -> None:
     PIL.AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # every thread reserves address space, and the workers are the parallelism
 
 
+def warm_media() -> None:
+    """Load what draws, as far as it is installed: a tiny drawing with a text takes Cairo and the fonts with it."""
+    with suppress(ImportError, OSError):  # no such extra, or no libcairo: the request says so
+        from sightline.runtime.vector import draw_svg
+
+        draw_svg(b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><text y="9">a</text></svg>', 9, Limits())
+    with suppress(ImportError):
+        import pydicom.pixels  # noqa: F401
+
+
 def confine(memory_mb: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
@@ -66,8 +80,9 @@ def more_time(seconds: float) -> None:
 
 def answer(header: dict[str, Any], data: bytes) -> tuple[bytes, memoryview | bytes]:
     """The answer's two parts: the header with its length, and the pixels."""
+    told: dict[str, Any] = {}
     try:
-        pixels = work(header, data)
+        pixels = draw(header, data, told) if "convert" in header else work(header, data)
     except SightlineError as error:
         return pipe.pack(pipe.pack_error(error)), b""
     except MemoryError:
@@ -75,7 +90,7 @@ def answer(header: dict[str, Any], data: bytes) -> tuple[bytes, memoryview | byt
     except Exception as error:
         return pipe.pack(pipe.pack_error(PictureError(f"the picture cannot be decoded: {error}"))), b""
     body = np.ascontiguousarray(pixels).data.cast("B")
-    return pipe.pack({"shape": pixels.shape}, body), body
+    return pipe.pack({"shape": pixels.shape, **told}, body), body
 
 
 def work(header: dict[str, Any], data: bytes) -> NDArray[np.uint8]:
@@ -83,6 +98,23 @@ def work(header: dict[str, Any], data: bytes) -> NDArray[np.uint8]:
     if header["spec"] is None:
         return decode(data, shorter=header["shorter"], limits=limits)
     return prepare(data, cast(Any, SimpleNamespace(**header["spec"])), limits)  # has what prepare reads of an InputSpec
+
+
+def draw(header: dict[str, Any], data: bytes, told: dict[str, Any]) -> NDArray[np.uint8]:
+    """A drawing or medical picture; how many frames there are is `told`."""
+    limits, side = Limits(**header["limits"]), int(header["side"])
+    if header["convert"] == "dicom":
+        from sightline.runtime.medical import draw_dicom
+
+        pixels, told["frames"] = draw_dicom(data, side, int(header["frame"]), limits)
+        return pixels
+    if header["convert"] == "eps":
+        from sightline.runtime.postscript import draw_eps
+
+        return draw_eps(data, side, header["ghostscript"], max(0.5, header["seconds"] - 0.5), limits)
+    from sightline.runtime.vector import draw_svg
+
+    return draw_svg(data, side, limits)
 
 
 if __name__ == "__main__":
