@@ -73,13 +73,13 @@ def _unpack(path: Path, folder: Path, samples: Iterable[Sample | Failure], bound
                 count, total = count + 1, total + len(found.data)
                 if count > bounds.count or total > most:
                     raise ArchiveError(f"{path.name} unpacks to more than it may", hint="unpack it yourself, if you trust it")
-                found = _written(part, count, found)  # noqa: PLW2901
-            if isinstance(found, Failure):
+            row = _written(part, count, found) if isinstance(found, Sample) else found
+            if isinstance(row, Failure):
                 refused += 1
                 if refused <= MOST_FAILURES:
-                    index.write(f"{found.model_dump_json()}\n")
+                    index.write(f"{row.model_dump_json()}\n")
             else:
-                index.write(f"{json.dumps(found)}\n")
+                index.write(f"{json.dumps(row)}\n")
             work.advance()
         if refused > MOST_FAILURES:
             more = left_out(path.name, "container", f"{refused - MOST_FAILURES:,} more rows of {path.name} cannot be used")

@@ -27,9 +27,9 @@ FORMATS: dict[str, str] = {
     "openimages": "sightline.data.formats.openimages:FORMAT",
     "imagenet": "sightline.data.formats.imagenet:FORMAT",
     "cifar": "sightline.data.formats.cifar:FORMAT",
-    "parquet": "sightline.data.formats.huggingface:PARQUET",
+    "parquet": "sightline.data.formats.parquet:FORMAT",
     "webdataset": "sightline.data.formats.webdataset:FORMAT",
-    "imagefolder": "sightline.data.formats.huggingface:IMAGEFOLDER",
+    "imagefolder": "sightline.data.formats.huggingface:FORMAT",
     "csv": "sightline.data.formats.table:FORMAT",
     "folders": "sightline.data.formats.folders:FORMAT",
 }
