@@ -13,8 +13,11 @@ from pathlib import Path
 from sightline.errors import StorageError, storage_errors
 
 
-def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write `path` whole or not at all; parents are created; raises StorageError when the disk is full."""
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
+    """Write `path` whole or not at all; parents are created; raises StorageError when the disk is full.
+
+    `sync=False`: on the disk later, with `os.sync`; for many files at once.
+    """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -22,13 +25,15 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
                 stream.flush()
-                os.fsync(stream.fileno())
+                if sync:
+                    os.fsync(stream.fileno())
             Path(name).chmod(mode)
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        if sync:
+            sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

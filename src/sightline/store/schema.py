@@ -46,8 +46,10 @@ datasets = Table(
     Column("kind", String(40), nullable=False),
     Column("positive", String(500)),
     Column("classes", JSON, nullable=False),
-    Column("counts", JSON, nullable=False),  # split -> label -> pictures
     Column("pictures", Integer, nullable=False),
+    Column("sizes", JSON, nullable=False),  # split -> pictures
+    Column("counts", JSON, nullable=False),  # split -> label -> pictures
+    Column("failed", Integer, nullable=False),
     Column("failures", JSON, nullable=False),
     Column("source", Text, nullable=False),
     Column("made_by", JSON, nullable=False),  # types.Made
@@ -64,14 +66,16 @@ parents = Table(
 items = Table(
     "items",
     metadata,
-    Column("id", _ROW, primary_key=True),
+    Column("id", _ROW, primary_key=True, autoincrement=False),  # numbered by datasets.py, in the order of arrival
     Column("key", LargeBinary(32), nullable=False, unique=True),  # data.manifest.item_key
     Column("name", Text, nullable=False),
-    Column("sha256", LargeBinary(32), nullable=False, index=True),
+    Column("sha256", LargeBinary(32), nullable=False),
     Column("uri", Text, nullable=False),  # the place it was read from last; not part of the key
-    Column("truth", JSON, nullable=False),  # list of annotations; a plain label is its string
+    Column("labels", Text, nullable=False),  # JSON list; each once when `truth` says more
+    Column("origin", Text, nullable=False),  # who said so: of all labels, when `truth` is empty
+    Column("truth", Text),  # JSON list of annotations that are more than a label; NULL: the labels are all
     Column("group", Text),
-    Column("facts", JSON),
+    Column("facts", Text),  # JSON
 )
 
 members = Table(

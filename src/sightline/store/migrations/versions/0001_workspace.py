@@ -28,8 +28,10 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=40), nullable=False),
         sa.Column("positive", sa.String(length=500), nullable=True),
         sa.Column("classes", sa.JSON(), nullable=False),
-        sa.Column("counts", sa.JSON(), nullable=False),
         sa.Column("pictures", sa.Integer(), nullable=False),
+        sa.Column("sizes", sa.JSON(), nullable=False),
+        sa.Column("counts", sa.JSON(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
         sa.Column("failures", sa.JSON(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("made_by", sa.JSON(), nullable=False),
@@ -39,18 +41,19 @@ def upgrade() -> None:
     )
     op.create_table(
         "items",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("key", sa.LargeBinary(length=32), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("sha256", sa.LargeBinary(length=32), nullable=False),
         sa.Column("uri", sa.Text(), nullable=False),
-        sa.Column("truth", sa.JSON(), nullable=False),
+        sa.Column("labels", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("truth", sa.Text(), nullable=True),
         sa.Column("group", sa.Text(), nullable=True),
-        sa.Column("facts", sa.JSON(), nullable=True),
+        sa.Column("facts", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_items")),
         sa.UniqueConstraint("key", name=op.f("uq_items_key")),
     )
-    op.create_index(op.f("ix_items_sha256"), "items", ["sha256"], unique=False)
     op.create_table(
         "jobs",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -147,7 +150,6 @@ def downgrade() -> None:
     op.drop_table("models")
     op.drop_index(op.f("ix_jobs_state"), table_name="jobs")
     op.drop_table("jobs")
-    op.drop_index(op.f("ix_items_sha256"), table_name="items")
     op.drop_table("items")
     op.drop_table("datasets")
     op.drop_table("arrivals")
