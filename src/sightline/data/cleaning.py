@@ -6,7 +6,7 @@ Puts together what health, quality, names and duplicates see. Changes nothing; w
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -71,12 +71,14 @@ def look_over(dataset: Dataset, seen: Survey) -> list[Finding]:
     """
     if seen.quality is None:
         raise ValueError("the survey must be made with quality=True")
-    found = [*_left_out(dataset.failures), *_health(dataset, seen)]
+    groups = spellings(dataset)
+    merged = {other: group.right for group in groups if group.sure for other in group.others}
+    found = [*_left_out(dataset.failures), *_health(respelt(dataset, merged), seen)]
     names = [item.name for item in dataset.items]
     for spot, kind, score, message in quality.remarks(seen.quality, seen.widths, seen.heights):
         found.append(_one(kind, names[spot], message, _ADVICE[kind], score))
     found += _names(dataset.items, seen.formats)
-    found += (_spelling(group, dataset.items) for group in spellings(dataset))
+    found += (_spelling(group, dataset.items) for group in groups)
     found += _private(dataset, seen)
     return ordered(found)
 
@@ -90,6 +92,21 @@ def ordered(findings: Iterable[Finding]) -> list[Finding]:
 def spellings(dataset: Dataset) -> list[Spelling]:
     """Groups of labels of the dataset that are probably one."""
     return label_spellings(dict.fromkeys(dataset.classes, 0) | Counter(_labels(dataset.items)))
+
+
+def respelt(dataset: Dataset, labels: Mapping[str, str]) -> Dataset:
+    """The dataset with other labels (old -> new); a label that a picture has twice then stands once."""
+    if not labels:
+        return dataset
+
+    def changed(item: Item) -> Item:
+        if not any(label in labels for label in item.labels):
+            return item
+        truth = [one.model_copy(update={"label": labels.get(one.label, one.label)}) for one in item.truth]
+        return item.model_copy(update={"truth": tuple(dict.fromkeys(truth))})
+
+    classes = tuple(label for label in dataset.classes if label not in labels)
+    return dataset.model_copy(update={"items": tuple(map(changed, dataset.items)), "classes": classes})
 
 
 def _labels(items: Iterable[Item]) -> Iterator[str]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from sightline.data.classes import ordered, positive
-from sightline.data.cleaning import KINDS, spellings
+from sightline.data.cleaning import KINDS, respelt, spellings
 from sightline.data.duplicates import alike, disagreement
-from sightline.data.manifest import manifest_hash
+from sightline.data.manifest import manifest_hash, without
 from sightline.data.names import right_name
 from sightline.data.survey import Survey
 from sightline.errors import UsageError
@@ -106,27 +107,19 @@ def plan(dataset: Dataset, seen: Survey, findings: Sequence[Finding], drop: Coll
 
 def mended(dataset: Dataset, plan: Plan) -> Dataset:
     """The dataset after the plan: fewer pictures, corrected names and labels; classes that lost their last picture are gone."""
-    items = tuple(_mended(item, plan) for item in dataset.items if item.name not in plan.dropped)
-    left = {label for item in items for label in item.labels}
-    gone = {item.name for item in dataset.items} - {item.name for item in items}
-    had = {label for item in dataset.items if item.name in gone for label in item.labels}
-    classes = ordered([label for label in dataset.classes if label in left or label not in had | set(plan.labels)])
+    left = without(respelt(dataset, plan.labels), plan.dropped.keys())
+    items = tuple(
+        item.model_copy(update={"name": plan.names[item.name]}) if item.name in plan.names else item for item in left.items
+    )
+    used = {label for item in items for label in item.labels}
+    lost = {plan.labels.get(one, one) for item in dataset.items if item.name in plan.dropped for one in item.labels} - used
+    classes = ordered([label for label in left.classes if label not in lost])
     task, yes = dataset.task, dataset.positive
     if task in ("binary", "multiclass"):
         task, yes = ("binary", positive(classes)) if len(classes) == 2 else ("multiclass", None)
-    return dataset.model_copy(
+    return left.model_copy(
         update={"items": items, "classes": classes, "task": task, "positive": yes, "hash": manifest_hash(items)}
     )
-
-
-def _mended(item: Item, plan: Plan) -> Item:
-    change: dict[str, object] = {}
-    if item.name in plan.names:
-        change["name"] = plan.names[item.name]
-    if any(label in plan.labels for label in item.labels):
-        truth = [one.model_copy(update={"label": plan.labels.get(one.label, one.label)}) for one in item.truth]
-        change["truth"] = tuple(dict.fromkeys(truth))
-    return item.model_copy(update=change) if change else item
 
 
 def _unique(names: Mapping[str, str], taken: Collection[str]) -> dict[str, str]:
@@ -179,10 +172,18 @@ def _copies(dataset: Dataset, seen: Survey, dropped: dict[str, str]) -> None:
         if sure and a not in gone and b not in gone and set(items[a].labels) == set(items[b].labels):
             near[a].add(b)
             near[b].add(a)
-    sizes = seen.widths.astype(np.int64) * seen.heights
-    for spot in sorted(near, key=lambda spot: (ranks[spot], -sizes[spot], items[spot].name)):
+    for spot in sorted(near, key=lambda spot: (ranks[spot], *_worth(items[spot], seen, spot))):
         if spot not in gone:
             leave_out(near[spot], "near_duplicate")
+
+
+def _worth(item: Item, seen: Survey, spot: int) -> tuple[int, int, str]:
+    """Sorts the best version first: most pixels, then most bytes (less was lost in saving or blurring)."""
+    try:
+        size = Path(item.uri).stat().st_size
+    except OSError:
+        size = 0
+    return -int(seen.widths[spot]) * int(seen.heights[spot]), -size, item.name
 
 
 def _truth(item: Item) -> frozenset[object]:

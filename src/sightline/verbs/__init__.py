@@ -18,8 +18,16 @@ class Verb(NamedTuple):
 
 
 VERBS: dict[str, Verb] = {
+    "collect": Verb("sightline.verbs.collect", "Bring pictures together from anywhere, into a dataset or a folder."),
     "train": Verb(
         "sightline.verbs.train", "Make a recogniser from labelled pictures.", rest=True, long=True, words=("backbone",)
+    ),
+    "clean": Verb(
+        "sightline.verbs.clean",
+        "Say what is wrong with pictures and labels; mend a copy.",
+        rest=True,
+        long=True,
+        words=("into", "format", "drop"),
     ),
     "evaluate": Verb("sightline.verbs.evaluate", "Measure a model on labelled pictures it has not seen.", rest=True),
     "predict": Verb("sightline.verbs.predict", "Say what is in pictures.", rest=True),

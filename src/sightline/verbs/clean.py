@@ -1,0 +1,293 @@
+"""clean: say what is wrong with pictures, names, labels and parts, with a report to look at; --fix makes a mended copy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from sightline import __version__
+from sightline.errors import DatasetError, NotFoundError, SightlineError, UsageError
+from sightline.types import Dataset, Failure, Finding, Made, Record
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from sightline.data.mend import Plan
+
+
+class Mended(Record):
+    """What --fix did."""
+
+    out: str = Field(default="", description="folder of the mended copy")
+    name: str = Field(default="", description="name of the new version in the workspace")
+    hash: str = Field(description="names the content of the new version")
+    pictures: int
+    left_out: dict[str, int] = Field(default_factory=dict, description="pictures left out, by the kind of finding")
+    relabelled: dict[str, str] = Field(default_factory=dict, description="label -> the spelling it has now")
+    renamed: dict[str, str] = Field(default_factory=dict, description="picture -> the name it has now")
+
+
+class Cleaned(Record):
+    """Everything found, how often each kind, and where the report lies."""
+
+    findings: tuple[Finding, ...]
+    counts: dict[str, int] = Field(description="kind -> number of findings")
+    report: str
+    pictures: int
+    mended: Mended | None = None
+    failures: tuple[Failure, ...] = Field(default=(), description="pictures that could not be copied by --fix")
+
+
+def clean(
+    data: Path,
+    /,
+    *,
+    labels: Path | None = None,
+    fix: bool = False,
+    out: Path | None = None,
+    into: str | None = None,
+    format: str | None = None,
+    drop: str = "",
+    suspects: bool = True,
+    report: Path | None = None,
+    seed: int = 0,
+) -> Cleaned:
+    """Say what is wrong with pictures and labels; with --fix, make a mended copy. The originals are never touched.
+
+    Args:
+        data: Pictures, labelled or not: a folder, a table, a zip or tar, or the name of a dataset.
+        labels: A CSV with the labels of the pictures in DATA, when it does not lie there.
+        fix: Make a new version: unreadable and blank pictures, copies and leaks left out, names and spelling corrected, private
+            metadata taken out. Doubtful things are listed only.
+        out: Folder for the new version.
+        into: Name for the new version in the workspace, instead of a folder.
+        format: How --out is written: folders, csv, coco, ...; by default what holds everything there is.
+        drop: Kinds that --fix leaves out too, such as blurred,label_error,outlier.
+        suspects: Look for probable label errors and outliers too, which needs pretrained weights and takes longest.
+        report: Folder for report.html; by default in SIGHTLINE_HOME/reports.
+        seed: Of the cross-validation that finds label errors.
+    """
+    from sightline.data.cleaning import look_over, ordered
+    from sightline.data.manifest import with_hashes
+    from sightline.data.mend import chosen, plan
+    from sightline.data.survey import survey
+
+    _check(fix=fix, out=out, into=into, format=format, drop=drop)
+    also = chosen(drop)
+    dataset = _dataset(data, labels)
+    seen = survey(dataset, quality=True)
+    dataset = with_hashes(dataset, seen.sha256)
+    findings = look_over(dataset, seen)
+    if suspects:
+        findings = ordered([*findings, *_suspects(dataset, findings, seed)])
+    mended: Mended | None = None
+    failures: tuple[Failure, ...] = ()
+    if fix:
+        steps = plan(dataset, seen, findings, also)
+        mended, failures = _mend(dataset, steps, findings, drop=also, out=out, into=into, format=format)
+    page = _report(dataset, findings, mended, report)
+    return Cleaned(
+        findings=tuple(findings),
+        counts=_counts(findings),
+        report=str(page),
+        pictures=len(dataset.items),
+        mended=mended,
+        failures=failures,
+    )
+
+
+def _check(*, fix: bool, out: Path | None, into: str | None, format: str | None, drop: str) -> None:
+    """Wishes that cannot be met together; said before anything is computed."""
+    from sightline.data.formats import format_named
+    from sightline.verbs.mending import refuse_if_taken
+
+    if not fix:
+        given = {"--out": out, "--into": into, "--format": format, "--drop": drop}
+        if names := [name for name, value in given.items() if value]:
+            raise UsageError(f"{names[0]} says what to do with a mended copy", hint="add --fix, or leave it away")
+        return
+    if (out is None) == (into is None):
+        raise UsageError("--fix makes a new version in one place", hint="say where: --out FOLDER, or --into NAME")
+    if format is not None:
+        format_named(format)
+        if out is None:
+            raise UsageError("--format is for --out: a version in the workspace has no format", hint="leave it away")
+    if out is not None:
+        refuse_if_taken(out)
+
+
+def _dataset(data: Path, labels: Path | None) -> Dataset:
+    """What lies at `data`, as it is found; else the dataset of that name."""
+    from sightline.data.found import read_as_found
+
+    try:
+        return read_as_found(data, labels)
+    except NotFoundError:
+        if data.expanduser().exists() or labels is not None:
+            raise
+    from sightline.verbs import resolve
+
+    return resolve.dataset(data)
+
+
+def _suspects(dataset: Dataset, findings: Sequence[Finding], seed: int) -> list[Finding]:
+    """Probable label errors and outliers among the pictures that can be read and are not blank."""
+    from sightline.data.manifest import without
+    from sightline.learn import suspects
+
+    unfit = {name for one in findings if one.kind in ("unreadable", "blank") for name in one.items}
+    fit = without(dataset, unfit)
+    seen = suspects.embedded(fit) if fit.items else None
+    if seen is None:
+        return []
+    found = suspects.label_errors(fit, seed=seed, seen=seen) if len(dataset.classes) > 1 else []
+    return [*found, *suspects.outliers(fit, seed=seed, seen=seen)]
+
+
+def _mend(
+    dataset: Dataset,
+    steps: Plan,
+    findings: Sequence[Finding],
+    *,
+    drop: Collection[str],
+    out: Path | None,
+    into: str | None,
+    format: str | None,
+) -> tuple[Mended, tuple[Failure, ...]]:
+    from sightline.data.mend import mended
+    from sightline.verbs import mending
+
+    better = mended(dataset, steps)
+    if not better.items:
+        raise DatasetError("nothing would be left of the pictures", hint="look at the findings, or leave out less with --drop")
+    if out is not None:
+        chosen = mending.holding(better) if format is None else format
+        wishes = [dataset.hash, better.hash, sorted(drop), chosen, __version__]
+        key = hashlib.sha256(json.dumps(wishes).encode()).hexdigest()
+        failures = mending.to_folder(better, out, chosen, key)
+    else:
+        private = {name for one in findings if one.kind == "private_metadata" for name in one.items}
+        made = Made(verb="clean", arguments={"data": dataset.source, "drop": sorted(drop)}, sightline=__version__)
+        better, failures = mending.to_workspace(dataset, better, str(into), private, made)
+    done = Mended(
+        out=str(out or ""),
+        name=into or "",
+        hash=better.hash,
+        pictures=len(better.items) - (len(failures) if out is not None else 0),
+        left_out=steps.counts(),
+        relabelled=dict(steps.labels),
+        renamed=dict(steps.names),
+    )
+    return done, failures
+
+
+def _counts(findings: Sequence[Finding]) -> dict[str, int]:
+    from sightline.data.cleaning import by_kind
+
+    return {kind: len(group) for kind, group in by_kind(findings).items()}
+
+
+def _report(dataset: Dataset, findings: Sequence[Finding], done: Mended | None, place: Path | None) -> Path:
+    """Write the page: of each kind the surest findings with their pictures."""
+    from sightline.data.cleaning import KINDS, by_kind
+    from sightline.data.manifest import in_threads
+    from sightline.data.mend import DONE
+    from sightline.files import write_text
+    from sightline.measure.clean_report import MOST, PICTURES, CleanStory, Kind, Shown, clean_page
+    from sightline.settings import settings
+
+    groups = by_kind(findings)
+    shown = {kind: group[:MOST] for kind, group in groups.items()}
+    uris = {item.name: item.uri for item in dataset.items}
+    names = dict.fromkeys(name for group in shown.values() for one in group for name in one.items[:PICTURES])
+    wanted = [name for name in names if name in uris]
+    small = dict(zip(wanted, in_threads("Drawing the report", [uris[name] for name in wanted], _thumbnails), strict=True))
+    kinds = [
+        Kind(
+            name=kind,
+            called=KINDS[kind],
+            mends=DONE.get(kind, "listed only"),
+            number=len(groups[kind]),
+            shown=tuple(
+                Shown(one, tuple((name, small[name]) for name in one.items[:PICTURES] if name in small)) for one in group
+            ),
+        )
+        for kind, group in shown.items()
+    ]
+    story = CleanStory(
+        title=f"{dataset.name}: what clean found",
+        pictures=len(dataset.items),
+        kinds=kinds,
+        done=tuple(_sentences(done)) if done else (),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    target = place or settings().home / "reports" / f"clean-{dataset.name}-{dataset.hash[:8]}"
+    page = target if target.suffix.lower() in (".html", ".htm") else target / "report.html"
+    write_text(page, clean_page(story))
+    return page
+
+
+def _thumbnails(files: Sequence[str]) -> list[bytes]:
+    """Small pictures; empty for what cannot be read."""
+    from sightline.measure.thumbnails import SIDE, thumbnail
+    from sightline.runtime.pixels import decode, read_picture
+
+    found: list[bytes] = []
+    for file in files:
+        try:
+            found.append(thumbnail(decode(read_picture(file), shorter=SIDE)))
+        except SightlineError:
+            found.append(b"")
+    return found
+
+
+def _sentences(done: Mended) -> Iterator[str]:
+    """What --fix did, in words."""
+    from sightline.data.cleaning import KINDS
+
+    place = f"the folder {done.out}" if done.out else f"the dataset {done.name}"
+    yield f"{done.pictures:,} pictures are in {place}; the originals are as they were"
+    if done.left_out:
+        yield "left out: " + ", ".join(f"{count:,} ({KINDS[kind]})" for kind, count in done.left_out.items())
+    if done.relabelled:
+        yield "labels: " + ", ".join(f"{old} is {new} now" for old, new in list(done.relabelled.items())[:8])
+    if done.renamed:
+        yield f"{len(done.renamed):,} {'picture has' if len(done.renamed) == 1 else 'pictures have'} another name"
+
+
+def show(result: Cleaned) -> RenderableType:
+    """What was found, what --fix does about it, and what it did."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from sightline.data.cleaning import KINDS
+    from sightline.data.mend import DONE
+
+    looked = f"{result.pictures:,} pictures looked at"
+    rows: list[RenderableType] = [Text(looked if result.counts else f"{looked}: nothing to mend", style="bold")]
+    if result.counts:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("kind")
+        table.add_column("findings", justify="right")
+        for heading in ("what it is", "what --fix does"):
+            table.add_column(heading)
+        for kind, count in result.counts.items():
+            mends = DONE.get(kind)
+            table.add_row(kind, f"{count:,}", KINDS[kind], Text(mends or "listed only", style="" if mends else "dim"))
+        rows += [Text(), table]
+    if result.mended is not None:
+        rows += [Text(), *(Text(f"- {line}") for line in _sentences(result.mended))]
+    if result.failures:
+        first = result.failures[0]
+        rows.append(
+            Text(f"{len(result.failures)} could not be copied, first: {first.picture}: {first.error.message}", "yellow")
+        )
+    rows += [Text(), Text(f"report  {result.report}")]
+    return Group(*rows)
