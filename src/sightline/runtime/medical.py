@@ -36,7 +36,8 @@ def draw_dicom(data: bytes, side: int, frame: int, limits: Limits) -> tuple[NDAr
     except AttributeError as error:
         raise PictureError("the DICOM file holds no picture", hint="reports and plans have none: leave it out") from error
     except Exception as error:
-        raise PictureError(f"the DICOM file is damaged: {error}", hint="copy it again") from error
+        kind = type(error).__name__  # its message may hold a tag's value: the patient's
+        raise PictureError(f"the DICOM file is damaged ({kind})", hint="copy it again") from error
     limits.check_size(columns, rows)
     if not 0 <= frame < frames:
         raise PictureError(f"the DICOM file has {frames} frames; there is no frame {frame}", detail={"frames": frames})
