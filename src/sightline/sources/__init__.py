@@ -75,8 +75,8 @@ class Kind(NamedTuple):
 
 
 def _from(module: str, source: str, options: Options) -> Iterator[Arrival | Failure]:
-    arrivals: Callable[[str, Options], Iterator[Arrival | Failure]] = import_module(f"sightline.sources.{module}").arrivals
-    return arrivals(source, options)
+    found = import_module(f"sightline.sources.{module}")
+    return found.arrivals(source, options)  # type: ignore[no-any-return]
 
 
 def _video(source: str, options: Options) -> Iterator[Arrival | Failure]:

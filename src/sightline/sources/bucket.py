@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sightline.data.formats.fields import Said
 from sightline.data.pictures import is_junk, is_picture
 from sightline.errors import DatasetError, FetchError, NotFoundError, missing_extra
 from sightline.runtime.limits import standard_limits
@@ -59,18 +58,13 @@ def arrivals(source: str, options: Options) -> Iterator[Arrival | Failure]:
     yield from _in_turn(fresh, bring)
 
 
-def one(address: str, about: Said) -> Arrival | Failure:
-    """One object that a row of a table names."""
+def one(address: str) -> bytes | Failure:
+    """The bytes of one object that a row of a table names."""
     try:
         system, path = _opened(address)
     except (FetchError, DatasetError) as error:
         return failed(address, error)
-    data = _read(system, path, address, 0)
-    if isinstance(data, Failure):
-        return data
-    facts = about.facts or Facts(source=address)
-    name = path.rpartition("/")[2]
-    return Arrival(name, data, None, about.labels, about.marks, about.split, about.group, facts, address)
+    return _read(system, path, address, 0)
 
 
 def _in_turn(places: list[int], bring: Callable[[int], Arrival | Failure]) -> Iterator[Arrival | Failure]:

@@ -19,9 +19,9 @@ from sightline.errors import DatasetError, missing_extra
 from sightline.sources import About, Arrival, Options
 from sightline.sources.addresses import joined
 from sightline.sources.fetch import Access
-from sightline.sources.lists import Wanted, fetched
+from sightline.sources.lists import Wanted, fetched, name_of
 from sightline.sources.manners import Manners
-from sightline.types import Facts, Failure
+from sightline.types import Annotation, Facts, Failure
 
 _FILE = ("url", "image_url", "picture_url", "download_url", *COLUMNS["file"], "uri", "href")
 _BUCKETS = ("s3://", "gs://", "gcs://", "az://", "abfs://", "memory://")
@@ -41,12 +41,12 @@ def arrivals(source: str, options: Options) -> Iterator[Arrival | Failure]:
 def rows_of(
     path: Path, options: Options, access: Access, manners: Manners | None, *, base: str = ""
 ) -> Iterator[Arrival | Failure]:
-    """The pictures of the table `path`. `base`: the address it was fetched from; its rows then never mean files of this machine.
+    """The pictures of the table `path`. `base`: the address it was fetched from; its rows then mean no files of this machine.
 
     Raises DatasetError when no column names files, or the table cannot be read.
     """
     wanted: list[Wanted] = []
-    here: list[Arrival | Failure] = []
+    here: list[Wanted | Failure] = []
     several = placed = False
     for number, fields in _rows(path):
         plain = {_plain(name): value for name, value in fields.items()}
@@ -55,48 +55,64 @@ def rows_of(
             here.append(left_out(f"row {number}", "picture_missing", f"{path.name} row {number}: it names no file"))
             continue
         try:
-            about = said(_words(plain))
+            words = said(_words(plain))
         except ValueError as error:
-            here.append(left_out(cell, "label_missing", f"{path.name} row {number}: {error}"))
+            here.append(left_out(cell, "label_unknown", f"{path.name} row {number}: {error}"))
             continue
-        several, placed = several or about.several or len(about.labels) > 1, placed or about.placed
+        several, placed = several or words.several or len(words.labels) > 1, placed or words.placed
+        one = _wanted(cell.strip(), words)
         if base or cell.lower().startswith(("http://", "https://")):
-            facts = _linked(about, cell)
-            wanted.append(Wanted(joined(base, cell), "", about.labels, about.marks, about.split, about.group, facts))
+            wanted.append(one._replace(url=joined(base, one.url)))
         else:
-            here.append(_local(cell.strip(), path, number, about))
+            here.append(one if (why := _refused(one.url, path, number)) is None else why)
     options.about(About(len(here) + len(wanted), several, placed))
-    yield from here
+    for found in here:
+        yield found if isinstance(found, Failure) else _local(found, path)
     if wanted:
         yield from fetched(wanted, options, access, manners)
 
 
-def _linked(about: Said, url: str) -> Facts | None:
-    """What the row says; the address itself is noted as the source when the row names none."""
-    return about.facts.model_copy(update={"source": about.facts.source or url}) if about.facts else None
+def _wanted(cell: str, words: Said) -> Wanted:
+    """What a row says of the picture at `cell`; boxes and labels of the whole picture together are marks."""
+    marks = [Annotation(label=label, box=box, origin="import:table") for label, box in words.boxes]
+    marks += [Annotation(label=label, origin="import:table") for label in words.labels] if marks else []
+    return Wanted(cell, "", words.labels, tuple(marks), words.split, words.group, words.facts)
 
 
-def _local(cell: str, path: Path, number: int, about: Said) -> Arrival | Failure:
-    """A file of this machine (relative to the table's folder), or an object in a bucket."""
+def _refused(cell: str, path: Path, number: int) -> Failure | None:
+    """Why a row's cell that is no web address leads to no picture."""
     if cell.lower().startswith(_BUCKETS):
-        from sightline.sources.bucket import one
-
-        return one(cell, about)
+        return None
     if "://" in cell:
         kind = cell.partition(":")[0][:20]
         return left_out(
             cell[:200], "address_refused", f"{path.name} row {number}: {kind} addresses are not followed from a table"
         )
     try:
-        file = (path.parent / Path(cell.replace("\\", "/")).expanduser()).absolute()
-        there = file.is_file()
+        if _file(cell, path).is_file():
+            return None
     except (OSError, ValueError, RuntimeError):
-        there = False
-    if not there:
-        return left_out(cell[:200], "picture_missing", f"{path.name} row {number}: there is no file {cell[:200]!r}")
-    name = cell.replace("\\", "/").removeprefix("./")
+        pass
+    return left_out(cell[:200], "picture_missing", f"{path.name} row {number}: there is no file {cell[:200]!r}")
+
+
+def _file(cell: str, path: Path) -> Path:
+    return (path.parent / Path(cell.replace("\\", "/")).expanduser()).absolute()
+
+
+def _local(row: Wanted, path: Path) -> Arrival | Failure:
+    """A file of this machine (relative to the table's folder), or an object in a bucket."""
+    said = (row.labels, row.marks, row.split, row.group)
+    if row.url.lower().startswith(_BUCKETS):
+        from sightline.sources.bucket import one
+
+        data = one(row.url)
+        facts = row.facts or Facts(source=row.url)
+        return data if isinstance(data, Failure) else Arrival(name_of(row.url), data, None, *said, facts, row.url)
+    file = _file(row.url, path)
+    name = row.url.replace("\\", "/").removeprefix("./")
     name = file.name if name.startswith(("/", "~")) or ".." in name.split("/") or ":" in name else name
-    return Arrival(name, None, file, about.labels, about.marks, about.split, about.group, about.facts, str(file))
+    return Arrival(name, None, file, *said, row.facts, str(file))
 
 
 def _of_readers(path: Path) -> bool:

@@ -33,6 +33,8 @@ VERBS: dict[str, Verb] = {
     "predict": Verb("sightline.verbs.predict", "Say what is in pictures.", rest=True),
     "serve": Verb("sightline.web.serve", "Answer over HTTP, with a page to try the model."),
     "worker": Verb("sightline.jobs.worker", "Run the long jobs that a server takes in, beside it."),
+    "data": Verb("sightline.verbs.data", "See, compare, divide, export and name the datasets of the workspace."),
+    "models": Verb("sightline.verbs.models", "See and name the models trained on this machine."),
     "keys": Verb("sightline.web.keys", "List, make and revoke API keys for a server on the network."),
     "demo": Verb("sightline.cli.demo", "Draw road signs, train on them, show the result: no downloads."),
     "doctor": Verb("sightline.verbs.doctor", "Say what is installed and what will be used."),
