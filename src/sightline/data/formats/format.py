@@ -16,6 +16,7 @@ from sightline.data.listing import Listing
 from sightline.data.place import Place
 from sightline.errors import DatasetError, PictureError, SightlineError
 from sightline.progress import track
+from sightline.runtime.dimensions import dimensions
 from sightline.types import Annotation, Dataset, ErrorInfo, Failure, Item
 
 # what a format may hold, and how people call it in "has no place for ..."
@@ -51,6 +52,7 @@ class Picture:
     item: Item
     name: str  # stem + suffix, no folder
     data: bytes
+    size: tuple[int, int]  # (width, height) upright
 
     @property
     def stem(self) -> str:
@@ -86,10 +88,11 @@ class Export:
             item = self.dataset.items[index]
             try:
                 data, suffix = self.picture(item)
+                size = dimensions(data).upright
             except SightlineError as error:
                 self.fail(item, error)
                 continue
-            yield Picture(item, self._stems[index] + suffix, data)
+            yield Picture(item, self._stems[index] + suffix, data, size)
             self.written += 1
 
     def fail(self, item: Item, error: SightlineError) -> None:
