@@ -153,7 +153,11 @@ def read_table(path: Path, tree: Tree, *, inside: bool = False) -> Listing:
         several = several or "|" in _cell(cells, header.label)
         split = _split(path, number, _cell(cells, header.split))
         row = Row(
-            *place, _labels(_cell(cells, header.label)), split, _cell(cells, header.group) or None, facts=_facts(cells, header)
+            *place,
+            _labels(_cell(cells, header.label)),
+            split,
+            _unguarded(_cell(cells, header.group)) or None,
+            facts=_facts(cells, header),
         )
         before = found.get(row.uri)
         if before is None:

@@ -65,7 +65,8 @@ def _read(place: Place) -> Listing:
             part = read_table(path, tree, inside=True)
         else:
             failures: list[Failure] = []
-            part = listing("imagefolder", _entries(path, tree, failures), failures)
+            entries = list(_entries(path, tree, failures))
+            part = listing("imagefolder", entries, failures)
         parts.append(in_split(part, split) if split else part)
     return joined(parts, "imagefolder")
 

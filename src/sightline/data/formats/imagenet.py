@@ -140,7 +140,7 @@ def _labels(synsets: set[str], words: dict[str, str]) -> dict[str, str]:
 def _listed(place: Place, flat: list[str], numbers: _Numbers, failures: list[Failure]) -> dict[str, str]:
     """The synset of each flat picture that a list names (or, in a list without names, stands at its number)."""
     by_name: dict[str, str] = {}
-    for file in flat:
+    for file in sorted(flat, key=lambda file: _split(file) != "val"):  # the lists are about these
         name = file.rpartition("/")[2]
         by_name.setdefault(name, file)
         by_name.setdefault(name.rpartition(".")[0], file)
