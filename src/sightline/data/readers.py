@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -162,13 +161,12 @@ def _of(name: str) -> Layout:
 
 # Tables come before the formats: a CSV that names the pictures says which labels are meant. An image folder's metadata.csv may
 # hold boxes, which a plain table would lose. Folders come last: nearly everything looks like class folders.
-_THERE = [name for name in FORMATS if find_spec(FORMATS[name].partition(":")[0])]  # while some are being written
 _PLAIN = ("imagefolder", "csv", "folders")
 LAYOUTS: tuple[Layout, ...] = (
-    *(_of(name) for name in _THERE if name == "imagefolder"),
+    _of("imagefolder"),
     Layout("a table for each of train, val, test", lambda place: bool(_split_tables(place)), _tables),
     Layout("a table beside the pictures", _is_table, _table),
-    *(_of(name) for name in _THERE if name not in _PLAIN),
+    *(_of(name) for name in FORMATS if name not in _PLAIN),
     Layout("train, val and test folders", lambda place: has_splits(place.tree), _split_folders),
     Layout("train and test archives", lambda place: bool(_split_archives(place)), _archives),
     Layout("class folders", lambda place: has_classes(place.tree), lambda place: read_classes(place.tree)),
@@ -179,7 +177,7 @@ def _open(source: Path, chosen: Format | None) -> tuple[Place | None, str]:
     """The place to read and the dataset's name; no place for a CSV file."""
     if source.is_dir():
         return Place(scan(source)), source.name
-    own = [chosen] if chosen is not None else [format_named(name) for name in _THERE]
+    own = [chosen] if chosen is not None else [format_named(name) for name in FORMATS]
     if any(source.name.lower().endswith(format.files) for format in own if format.files):
         place = _beside(source)
         if chosen is not None or any(format.files and format.recognised(place) for format in own):

@@ -1,4 +1,4 @@
-"""The formats a dataset can be read from and written to, by name: each a constant `Format` of its module.
+"""The formats a dataset can be read from and written to, by name: one module each, with a constant FORMAT.
 
 Knows no pictures' contents and no task; which format lies in a folder is decided in data/readers.py.
 """
@@ -17,28 +17,28 @@ from sightline.types import Dataset, Failure
 
 __all__ = ["FORMATS", "Export", "Format", "export", "format_named"]
 
-# name -> module and its constant; in the order in which a folder is asked what it is (data/readers.py)
+# name -> module; in the order in which a folder is asked what it is (data/readers.py)
 FORMATS: dict[str, str] = {
-    "coco": "sightline.data.formats.coco:FORMAT",
-    "labelstudio": "sightline.data.formats.labelstudio:FORMAT",
-    "cvat": "sightline.data.formats.cvat:FORMAT",
-    "voc": "sightline.data.formats.voc:FORMAT",
-    "yolo": "sightline.data.formats.yolo:FORMAT",
-    "openimages": "sightline.data.formats.openimages:FORMAT",
-    "imagenet": "sightline.data.formats.imagenet:FORMAT",
-    "cifar": "sightline.data.formats.cifar:FORMAT",
-    "parquet": "sightline.data.formats.parquet:FORMAT",
-    "webdataset": "sightline.data.formats.webdataset:FORMAT",
-    "imagefolder": "sightline.data.formats.huggingface:FORMAT",
-    "csv": "sightline.data.formats.table:FORMAT",
-    "folders": "sightline.data.formats.folders:FORMAT",
+    "coco": "sightline.data.formats.coco",
+    "labelstudio": "sightline.data.formats.labelstudio",
+    "cvat": "sightline.data.formats.cvat",
+    "voc": "sightline.data.formats.voc",
+    "yolo": "sightline.data.formats.yolo",
+    "openimages": "sightline.data.formats.openimages",
+    "imagenet": "sightline.data.formats.imagenet",
+    "cifar": "sightline.data.formats.cifar",
+    "parquet": "sightline.data.formats.parquet",
+    "webdataset": "sightline.data.formats.webdataset",
+    "imagefolder": "sightline.data.formats.huggingface",
+    "csv": "sightline.data.formats.table",
+    "folders": "sightline.data.formats.folders",
 }
 
 
 def format_named(name: str) -> Format:
     """The format of that name; UsageError names the nearest."""
-    place = FORMATS.get(name.lower())
-    if place is None:
+    module = FORMATS.get(name.lower())
+    if module is None:
         near = difflib.get_close_matches(name.lower(), FORMATS, 1)
         known = ", ".join(sorted(FORMATS))
         raise UsageError(
@@ -46,8 +46,7 @@ def format_named(name: str) -> Format:
             hint=f"did you mean {near[0]!r}?" if near else f"formats: {known}",
             detail={"formats": sorted(FORMATS)},
         )
-    module, _, constant = place.partition(":")
-    found: Format = getattr(importlib.import_module(module), constant)
+    found: Format = importlib.import_module(module).FORMAT
     return found
 
 

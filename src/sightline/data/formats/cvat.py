@@ -121,8 +121,8 @@ def _add(marks: Marks, shapes: list[Element]) -> None:
                 return
             box = (sides[0], sides[1], sides[2], sides[3])
             if turn := (number(shape.get("rotation")) or 0.0) % 360:
-                middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-                box, polygon = None, turned(box, turn, middle)
+                polygon = turned(box, turn, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
+                box = None
         elif shape.tag != "tag":
             points = _points(shape.get("points"))
             if points is None:
