@@ -22,11 +22,11 @@ from sightline.store.blobs import Blobs, blobs
 from sightline.store.database import Database
 from sightline.store.differences import diff
 from sightline.store.division import split
-from sightline.store.register import Roster, Tally, find, record, summary, versions
+from sightline.store.register import Roster, Tally, find, record, summary, there, versions
 from sightline.store.schema import datasets, items, members
 from sightline.types import Dataset, Failure, Item, Made
 
-__all__ = ["add", "add_items", "diff", "get", "split", "summary", "versions"]
+__all__ = ["add", "add_items", "diff", "get", "split", "summary", "there", "versions"]
 
 _BLOB = "blob:"  # how a place inside our own blobs is written down: a workspace may be moved
 

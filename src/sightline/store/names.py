@@ -81,6 +81,12 @@ def checked(name: str) -> str:
     return name
 
 
+def fitting(text: str) -> str:
+    """A name as near to `text` as one can be: for what is named after a file or folder."""
+    name = "".join("-" if sign in "/\\:" or not sign.isprintable() else sign for sign in text).strip().lstrip("-.~ ")[:200]
+    return f"{name or 'data'}-" if not name or _HASH.fullmatch(name) else name.strip()
+
+
 def _standing(moved: Sequence[Move]) -> list[str]:
     """The targets that undo can go back through, the present one last."""
     stack: list[str] = []

@@ -130,6 +130,11 @@ def find(connection: Connection, reference: str) -> Found:
     return Found(int(rows_[0].id), rows_[0].hash, reference if target is not None else None)
 
 
+def there(connection: Connection, hash_: str) -> bool:
+    """Whether a version of exactly this hash is kept."""
+    return connection.scalar(select(datasets.c.id).where(datasets.c.hash == hash_)) is not None
+
+
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 

@@ -35,24 +35,24 @@ def evaluate(data: Path, /, *, model: str | None = None, report: Path | None = N
     """Measure a model on labelled pictures it has not seen.
 
     Args:
-        data: Labelled pictures: class folders, a folder with a CSV, a zip or tar. Of given splits the test part is used.
+        data: Labelled pictures: class folders, a folder with a CSV, a zip or tar, or the name or hash of a dataset in the
+            workspace. Of given splits the test part is used.
         model: A model's folder, zip or name; by default the one trained last.
         report: Folder for report.html; by default next to the model, in evaluations/.
         seed: Of the bootstrap that makes the intervals.
     """
     from sightline.data.health import check
-    from sightline.data.readers import read
     from sightline.data.survey import survey
     from sightline.files import write_text
     from sightline.measure.learning import diagnose
     from sightline.measure.report_data import ReportData
-    from sightline.runtime.bundle import latest, read_bundle
+    from sightline.runtime.bundle import read_bundle
     from sightline.runtime.model import Model
-    from sightline.verbs import outcome
+    from sightline.verbs import outcome, resolve
 
-    bundle = read_bundle(model or latest())
+    bundle = read_bundle(resolve.model(model))
     recogniser = Model(bundle.card, bundle.onnx)
-    dataset = read(data)
+    dataset = resolve.dataset(data)
     tested = dataset.model_copy(update={"items": _tested(dataset, recogniser.card)})
     seen = survey(tested)
     leaks = outcome.seen_before(bundle, seen, tested.items)

@@ -17,6 +17,7 @@ from sightline import __version__, progress
 from sightline.errors import DatasetError, StorageError, UsageError
 from sightline.settings import settings
 from sightline.types import Card, Dataset, Failure, Finding, Record, Score, Size, Split, Task, Way
+from sightline.verbs import resolve
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,6 +34,7 @@ class TrainResult(Record):
     weights: str = Field(description="where the network's starting weights came from: a file, hub:NAME, none")
     seconds: float
     scores: dict[str, Score]
+    dataset: str = Field(description="the first digits of the hash of what it was trained on, split included")
     scored_on: Split
     report: str
     task: Task
@@ -62,7 +64,8 @@ def train(
     """Make a recogniser from labelled pictures. Run again after a stop, it goes on where it was.
 
     Args:
-        data: A folder with a folder of pictures for each class; or train/ and val/ of these, a folder with a CSV, a zip or tar.
+        data: A folder with a folder of pictures for each class; or train/ and val/ of these, a folder with a CSV, a zip or tar;
+            or the name or hash of a dataset in the workspace.
         val: Labelled pictures to validate on; by default a part of the data that shares no look-alikes with the rest.
         out: Folder for the model and its report; by default one of the data's name in SIGHTLINE_HOME/models.
         size: How large a network may be: small answers 400 pictures a second on two cores, large is slower and better.
@@ -79,28 +82,31 @@ def train(
         raise UsageError(f"--minutes must be above 0, got {minutes:g}")
     if seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {seed}")
-    dataset, seen, findings = _data(data, val, seed)
+    dataset, seen, findings, parents = _data(data, val, seed)
     target = _target(out, _name(data, dataset), replace=replace)
     asked = {"size": size, "minutes": minutes, "seed": seed, "way": way, "backbone": backbone}
     run = settings().home / "runs" / _key(dataset, asked)
     trained = fit(dataset, TrainRequest(size=size, way=way, minutes=minutes, seed=seed, backbone=backbone), run)
     result = _store(target, dataset, seen, trained, findings, replace=replace)
     shutil.rmtree(run, ignore_errors=True)
+    resolve.remember(dataset, target, {**asked, "data": str(data), "val": str(val) if val else None}, parents)
     return result.model_copy(update={"seconds": round(time.perf_counter() - begun, 1)})
 
 
-def _data(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tuple[Finding, ...]]:
-    """Read, look at every picture once, say what is wrong, leave out what cannot be read, divide."""
+def _data(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tuple[Finding, ...], list[str]]:
+    """Read, look at every picture once, say what is wrong, leave out what cannot be read, divide. Last: its versions."""
     from sightline.data.classes import whole_pictures
     from sightline.data.health import check
     from sightline.data.manifest import with_hashes, without
-    from sightline.data.readers import read
     from sightline.data.splits import split
     from sightline.data.survey import survey
 
-    dataset = read(data, hashed=False)
+    dataset = resolve.dataset(data, hashed=False)
+    parents = [dataset.hash]
     if val is not None:
-        dataset = _with_val(dataset, read(val, hashed=False))
+        apart = resolve.dataset(val, hashed=False)
+        parents.append(apart.hash)
+        dataset = _with_val(dataset, apart)
     if dataset.task == "detection":
         progress.note(_PLACES)
     dataset = whole_pictures(dataset)
@@ -116,7 +122,7 @@ def _data(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tup
     if seen.failures:
         dataset = without(dataset, {failure.picture for failure in seen.failures})
         dataset = dataset.model_copy(update={"failures": (*dataset.failures, *seen.failures)})
-    return split(dataset, seen, seed=seed), seen, findings
+    return split(dataset, seen, seed=seed), seen, findings, [parent for parent in parents if parent]
 
 
 def _with_val(dataset: Dataset, val: Dataset) -> Dataset:
@@ -215,6 +221,7 @@ def _store(
         weights=trained.recipe.weights,
         seconds=0.0,
         scores=dict(scores.overall),
+        dataset=dataset.hash[:12],
         scored_on=scored_on,
         report=str(target / "report.html"),
         task=card.task,
@@ -282,6 +289,7 @@ def show(result: TrainResult) -> RenderableType:
         table.add_row("known flagged unknown", f"{result.false_unknown_rate:.1%}")
     table.add_row("network", Text(f"{result.backbone}, weights: {result.weights}"))
     table.add_row("way", Text(f"{result.way}: {result.why}"))
+    table.add_row("trained on", Text(f"dataset {result.dataset}"))
     table.add_row("time", f"{result.seconds:.0f} s")
     table.add_row("model", Text(result.model))
     table.add_row("report", Text(result.report))
