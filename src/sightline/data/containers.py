@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sightline.data.archives import BOUNDS, Bounds
 from sightline.data.listing import left_out
+from sightline.data.pictures import is_picture
 from sightline.errors import ArchiveError, DataError, PictureError
 from sightline.files import new_folder, sha256_file
 from sightline.progress import task
@@ -107,12 +108,13 @@ def _written(part: Path, number: int, sample: Sample) -> tuple[str, str, dict[st
         kind = sniff(sample.data)
     except PictureError as error:
         return left_out(sample.name, error.code, error.message, error.hint)
-    file = f"{number // _FOLDER:04d}/{number:07d}{_SUFFIX.get(kind, f'.{kind}')}"
+    suffix = _SUFFIX.get(kind, f".{kind}")
+    file = f"{number // _FOLDER:04d}/{number:07d}{suffix}"
     target = part / file
     if not target.parent.is_dir():
         target.parent.mkdir()
     target.write_bytes(sample.data)
-    return file, sample.name, sample.about
+    return file, sample.name if is_picture(sample.name) else sample.name + suffix, sample.about
 
 
 def _indexed(folder: Path) -> tuple[list[Stored], list[Failure]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from pictures import COLOURS, drawn, encoded
-
 from sightline.data.formats import export
 from sightline.data.manifest import with_hashes
 from sightline.data.readers import read
@@ -27,14 +26,18 @@ def pictures(root: Path, count: int = 6, size: tuple[int, int] = (40, 32), kind:
     return found
 
 
-def dataset(files: list[Path], *, task: Task = "multiclass", splits: tuple[Split | None, ...] = (None,), rich: bool = False) -> Dataset:
+def dataset(
+    files: list[Path], *, task: Task = "multiclass", splits: tuple[Split | None, ...] = (None,), rich: bool = False
+) -> Dataset:
     """One item a file; `splits` in turn. `rich`: with groups, sources and licences, and a picture without a label."""
     items = []
     for number, path in enumerate(files):
         labels = [CLASSES[number % 3]] + ([CLASSES[(number + 1) % 3]] if task == "multilabel" and number % 2 else [])
         truth = tuple(Annotation(label=label) for label in labels)
         if task == "detection":
-            truth = tuple(mark.model_copy(update={"box": (1.25 + place, 2.0, 20.5, 30.125)}) for place, mark in enumerate(truth))
+            truth = tuple(
+                mark.model_copy(update={"box": (1.25 + place, 2.0, 20.5, 30.125)}) for place, mark in enumerate(truth)
+            )
         facts = Facts(source=f"https://example.org/{number}", licence="CC0", author="Ana" if number % 2 else "")
         items.append(
             Item(

@@ -72,7 +72,9 @@ def test_broken_lines_are_left_out_one_by_one(tmp_path: Path):
     assert [mark.label for mark in found.items[2].truth] == ["cat"]  # the picture stays when its boxes make no sense
 
 
-@pytest.mark.parametrize("text", ["", '{"file_name": "gone.jpg", "label": "x"}', '"file_name"' + "x" * 1000, '{"file_name": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", '{"file_name": "gone.jpg", "label": "x"}', '"file_name"' + "x" * 1000, '{"file_name": 1}']
+)
 def test_nothing_that_can_be_read(tmp_path: Path, text: str):
     metadata(tmp_path / "d", text)
     with pytest.raises(DatasetError):

@@ -109,7 +109,8 @@ def _read(place: Place) -> Listing:
 
 def _samples(path: Path, before: int) -> Iterator[Sample | Failure]:
     """The records as PNG, streamed. A part of a record at the end is a failure."""
-    stem, number = path.stem, 0
+    stem = re.sub(r"_(\d)$", r"_0\1", path.stem)  # data_batch_02 stands before data_batch_10
+    number = 0
     with path.open("rb") as stream:
         while record := stream.read(before + _PIXELS):
             if len(record) < before + _PIXELS:
@@ -117,7 +118,7 @@ def _samples(path: Path, before: int) -> Iterator[Sample | Failure]:
                 yield left_out(path.name, "container", message, "copy it again")
                 return
             planes = np.frombuffer(record, np.uint8, offset=before).reshape(3, SIDE, SIDE)
-            yield Sample(_png(planes.transpose(1, 2, 0)), f"{stem}/{number:05d}.png", {"label": record[before - 1]})
+            yield Sample(_png(planes.transpose(1, 2, 0)), f"{stem}-{number:05d}.png", {"label": record[before - 1]})
             number += 1
 
 

@@ -163,7 +163,7 @@ def _samples(path: Path) -> Iterator[Sample | Failure]:
 
 
 def _sample(path: Path, columns: _Columns, batch: Any, row: int, number: int) -> Sample | Failure:
-    otherwise = f"{path.stem}/{number:06d}"
+    otherwise = f"{path.stem}-{number:06d}"
     try:
         value = _value(batch, columns.image, row)
         data, name = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)

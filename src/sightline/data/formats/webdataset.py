@@ -58,7 +58,7 @@ def _is_shard(path: Path) -> bool:
             kinds.setdefault(key, set()).add(kind)
     except (DataError, OSError):
         pass
-    return any(found & set(_SAID) and any(is_picture(f"x.{kind}") for kind in found) for found in kinds.values())
+    return any(found & set(_SAID) and any(map(_is_picture, found)) for found in kinds.values())
 
 
 def _parts(name: str) -> tuple[str, str]:
@@ -66,6 +66,11 @@ def _parts(name: str) -> tuple[str, str]:
     folder, slash, file = name.rpartition("/")
     key, _, kind = file.partition(".")
     return folder + slash + key, kind.lower()
+
+
+def _is_picture(kind: str) -> bool:
+    """Whether an extension is a picture's; `seg.png` is something else about the picture, such as a mask."""
+    return "." not in kind and is_picture(f"x.{kind}")
 
 
 def _read(place: Place) -> Listing:
@@ -101,7 +106,7 @@ def _samples(path: Path) -> Iterator[Sample | Failure]:
         if now != key:
             yield from _sample(path, key, files)
             key, files = now, {}
-        wanted = is_picture(f"x.{kind}") and not any(is_picture(f"x.{one}") for one in files)
+        wanted = _is_picture(kind) and not any(map(_is_picture, files))
         if size > (_MOST if wanted else _TEXT):
             yield left_out(plain_name(name, path.name), "picture_too_large", f"{path.name}: {size:,} bytes are too many")
         elif wanted or kind in _SAID:
@@ -113,7 +118,7 @@ def _sample(path: Path, key: str, files: dict[str, bytes]) -> Iterator[Sample | 
     if not files:
         return
     name = plain_name(key, path.name)
-    picture = next((kind for kind in files if is_picture(f"x.{kind}")), None)
+    picture = next((kind for kind in files if _is_picture(kind)), None)
     if picture is None:
         yield left_out(name, "picture_missing", f"{path.name} says something about {name!r}, but holds no picture of it")
         return
@@ -122,7 +127,9 @@ def _sample(path: Path, key: str, files: dict[str, bytes]) -> Iterator[Sample | 
     except ValueError as error:
         yield left_out(name, "row_broken", f"{path.name}: what is said about {name!r} cannot be read: {error}")
         return
-    yield Sample(files[picture], f"{name}.{picture}", fields)
+    told_name = fields.pop("file_name", None)
+    shown = plain_name(told_name, name) if isinstance(told_name, str) else name
+    yield Sample(files[picture], shown if is_picture(shown) else f"{shown}.{picture}", fields)
 
 
 def _fields(files: dict[str, bytes]) -> dict[str, Any]:
@@ -221,6 +228,8 @@ def _files(work: Export, picture: Picture, key: str, numbers: dict[str, int]) ->
     about = told(item, several=task == "multilabel", placed=task == "detection")
     if "label" in about:
         files.append((f"{key}.cls", str(numbers[about.pop("label")]).encode()))
+    if key != picture.stem:
+        about["file_name"] = picture.name
     if about or len(files) == 1:
         files.append((f"{key}.json", json.dumps(about, ensure_ascii=False).encode()))
     return files
