@@ -26,7 +26,8 @@ except ModuleNotFoundError as error:  # pragma: no cover - the extra is part of 
     raise missing_extra("store", "fetching from the web") from error
 
 REDIRECTS = 5
-TRIES = 4  # for 429, 503 and broken connections
+TRIES = 4  # where a server says 429 or 503
+CONNECTIONS = 2  # tries where there is no connection, or it breaks
 LONGEST_PAUSE = 60.0  # seconds that a Retry-After may ask for
 _AGAIN = (429, 503)
 _MOVED = (301, 302, 303, 307, 308)
@@ -83,7 +84,7 @@ def fetch(
             return _followed(url, wanted, deadline)
         except _AgainError as again:
             wait = min(pause if again.pause is None else again.pause, LONGEST_PAUSE)
-            if turn == TRIES or time.monotonic() + wait > deadline:
+            if turn >= again.tries or time.monotonic() + wait > deadline:
                 raise again.error from again
             time.sleep(wait)
             pause *= 2
@@ -91,11 +92,11 @@ def fetch(
 
 
 class _AgainError(Exception):
-    """It may work a little later; `pause`: seconds the server asked for."""
+    """It may work a little later; `pause`: seconds the server asked for; `tries`: in all."""
 
-    def __init__(self, error: FetchError, pause: float | None = None) -> None:
+    def __init__(self, error: FetchError, pause: float | None = None, tries: int = TRIES) -> None:
         super().__init__(error.message)
-        self.error, self.pause = error, pause
+        self.error, self.pause, self.tries = error, pause, tries
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +278,8 @@ def _typed(place: Place) -> Iterator[None]:
     except (TimeoutError, httpcore.TimeoutException) as error:
         raise FetchError(f"{place.host} was too slow", hint="try again later") from error
     except (OSError, httpcore.NetworkError) as error:
-        raise _AgainError(FetchError(f"no connection to {place.host}: {error}", hint="check the network connection")) from error
+        broken = FetchError(f"no connection to {place.host}: {error}", hint="check the network connection")
+        raise _AgainError(broken, tries=CONNECTIONS) from error
     except (httpcore.ProtocolError, httpcore.UnsupportedProtocol, zlib.error) as error:
         raise FetchError(f"{place.host} sent an answer that makes no sense: {error}", hint="try again later") from error
 

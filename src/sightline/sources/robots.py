@@ -64,9 +64,10 @@ def read_rules(data: bytes) -> Rules:
 
 def _seconds(value: str) -> float:
     try:
-        return min(max(float(value), 0.0), MAX_DELAY)
+        seconds = float(value)
     except ValueError:
         return 0.0
+    return min(seconds, MAX_DELAY) if seconds > 0 else 0.0
 
 
 def _matches(pattern: str, target: str) -> bool:
