@@ -22,7 +22,6 @@ VARIABLES = {
     "SIGHTLINE_WEIGHTS": "folder of pretrained weights as safetensors files, tried before the hub",
     "SIGHTLINE_OFFLINE": "1: never ask the model hub for weights",
     "SIGHTLINE_MAX_MEGAPIXELS": "largest picture that is decoded, in megapixels (default 50)",
-    "SIGHTLINE_EPS": "1: draw EPS files through Ghostscript; they are programs: only where their makers are trusted",
     "SIGHTLINE_THREADS": "worker threads (default: the cores this process may use)",
 }
 
@@ -36,7 +35,6 @@ class Settings:
     weights: Path | None
     offline: bool
     max_megapixels: float
-    eps: bool
     threads: int
 
 
@@ -54,19 +52,18 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
             near = difflib.get_close_matches(name, VARIABLES, 1)
             raise UsageError(f"unknown environment variable {name}", hint=f"did you mean {near[0]}?" if near else "")
-    home = Path(given.get("SIGHTLINE_HOME") or Path.home() / ".local/share/sightline").expanduser()
+    home = Path(given.get("SIGHTLINE_HOME") or Path.home() / ".local/share/sightline").expanduser().absolute()
     weights = given.get("SIGHTLINE_WEIGHTS")
     if weights and not Path(weights).expanduser().is_dir():
         raise UsageError(f"SIGHTLINE_WEIGHTS names no folder: {weights}", hint="create it, or unset the variable")
     return Settings(
         home=home,
-        cache=Path(given.get("SIGHTLINE_CACHE") or home / "cache").expanduser(),
+        cache=Path(given.get("SIGHTLINE_CACHE") or home / "cache").expanduser().absolute(),
         database=given.get("SIGHTLINE_DATABASE") or f"sqlite:///{home / 'sightline.db'}",
         blobs=given.get("SIGHTLINE_BLOBS") or str(home / "blobs"),
-        weights=Path(weights).expanduser() if weights else None,
+        weights=Path(weights).expanduser().absolute() if weights else None,
         offline=_switch("SIGHTLINE_OFFLINE", given.get("SIGHTLINE_OFFLINE", "0")),
         max_megapixels=_positive("SIGHTLINE_MAX_MEGAPIXELS", given.get("SIGHTLINE_MAX_MEGAPIXELS", "50")),
-        eps=_switch("SIGHTLINE_EPS", given.get("SIGHTLINE_EPS", "0")),
         threads=int(_positive("SIGHTLINE_THREADS", given.get("SIGHTLINE_THREADS") or str(cores()))),
     )
 

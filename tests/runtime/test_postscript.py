@@ -11,7 +11,6 @@ import pytest
 
 from sightline.errors import MissingExtraError, PictureError, PictureTimeoutError, UsageError
 from sightline.runtime.guard import Guard
-from sightline.settings import settings
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 10 20 110 70\n%%HiResBoundingBox: 10.0 20.0 110.0 70.0\nshowpage\n"
 PLAYED = """#!{python}
@@ -42,7 +41,7 @@ Image.new("RGB", tuple(map(int, size)), (0, 0, 255)).save(sys.stdout.buffer, "PN
 
 @pytest.fixture(scope="module")
 def guard() -> Iterator[Guard]:
-    with Guard(deadline_s=20) as guard:
+    with Guard(deadline_s=20, eps=True) as guard:
         yield guard
 
 
@@ -53,14 +52,12 @@ def ghostscript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[],
         PLAYED.format(python=sys.executable, path=[path for path in sys.path if path], there=str(tmp_path / "there"))
     )
     program.chmod(0o755)
-    monkeypatch.setenv("SIGHTLINE_EPS", "1")
     monkeypatch.setenv("PATH", str(tmp_path))
-    settings.cache_clear()
     return program.unlink
 
 
-def test_eps_is_off_until_switched_on(guard: Guard) -> None:
-    with pytest.raises(UsageError, match="not run"):
+def test_eps_is_off_until_switched_on() -> None:
+    with Guard() as guard, pytest.raises(UsageError, match="not run"):
         guard.convert(EPS, "eps", 100)
 
 
@@ -76,7 +73,7 @@ def test_eps(ghostscript: Callable[[], None], guard: Guard) -> None:
         guard.convert(b"%!PS-Adobe-3.0\n%%BoundingBox: 0 0 0 0\n", "eps", 80)
     with pytest.raises(PictureError, match="not an EPS"):
         guard.convert(b"GIF89a", "eps", 80)
-    with Guard(deadline_s=1.2) as short, pytest.raises(PictureTimeoutError):
+    with Guard(deadline_s=1.2, eps=True) as short, pytest.raises(PictureTimeoutError):
         short.convert(EPS + b"sleep", "eps", 80)
     ghostscript()
     with pytest.raises(MissingExtraError, match="Ghostscript"):

@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from sightline.errors import MissingExtraError, PictureError, PictureTimeoutError, UnavailableError, UsageError, missing_extra
 from sightline.runtime import pipe
 from sightline.runtime.limits import Limits, standard_limits
-from sightline.settings import settings
 
 if TYPE_CHECKING:
     from sightline.types import InputSpec
@@ -111,9 +110,12 @@ class Guard:
         memory_mb: int = 1024,
         deadline_s: float = 10.0,
         limits: Limits | None = None,
+        *,
+        eps: bool = False,
         media: bool = False,
     ) -> None:
-        self.memory_mb, self.deadline_s, self.limits, self._media = memory_mb, deadline_s, limits or standard_limits(), media
+        self.memory_mb, self.deadline_s, self.limits = memory_mb, deadline_s, limits or standard_limits()
+        self._eps, self._media = eps, media
         self._drawing: Guard | None = None
         self._lock = threading.Lock()
         self._all: set[Worker] = set()
@@ -136,13 +138,13 @@ class Guard:
         """A drawing or medical picture as uint8 (h, w, 3) on white ground.
 
         An SVG (or gzipped SVG) or EPS is drawn so that its longer side has `side` pixels; a DICOM file gives its first frame,
-        made smaller where it is larger. Errors as `prepare`; MissingExtraError; UsageError where EPS is not switched on.
+        made smaller where it is larger. Errors as `prepare`; MissingExtraError; UsageError for an EPS without `eps`.
         """
         return next(self.convert_every(data, kind, side))
 
     def convert_every(self, data: bytes, kind: Drawn, side: int) -> Iterator[NDArray[np.uint8]]:
         """As `convert`, for every frame of a DICOM file."""
-        request = {"spec": None, "convert": kind, "side": side, **_drawn_with(kind)}
+        request = {"spec": None, "convert": kind, "side": side, **_drawn_with(kind, self._eps)}
         self.limits.check_size(side, side)
         with self._lock:
             if self._closed:
@@ -273,7 +275,7 @@ def _pixels(answer: dict[str, Any], body: bytearray) -> NDArray[np.uint8]:
         raise pipe.Gone(f"an answer without sense: {error}") from error
 
 
-def _drawn_with(kind: Drawn) -> dict[str, Any]:
+def _drawn_with(kind: Drawn, eps: bool) -> dict[str, Any]:
     """What the worker has to be told; MissingExtraError, UsageError where this kind cannot be drawn here."""
     if kind in _NEEDED:
         if importlib.util.find_spec(_NEEDED[kind]) is None:
@@ -281,10 +283,8 @@ def _drawn_with(kind: Drawn) -> dict[str, Any]:
         return {}
     if kind != "eps":
         raise UsageError(f"no such kind of drawing: {kind!r}", hint="svg, eps or dicom")
-    if not settings().eps:
-        raise UsageError(
-            "EPS files are programs and are not run", hint="export them as PNG, or set SIGHTLINE_EPS=1 if you trust them"
-        )
+    if not eps:
+        raise UsageError("EPS files are programs and are not run", hint="export it as PNG, or say --eps if you trust it")
     program = shutil.which("gs")
     if program is None:
         raise MissingExtraError(

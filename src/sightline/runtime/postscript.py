@@ -1,7 +1,7 @@
 """EPS drawings to pixels by Ghostscript, where the owner has switched that on. Only ever called in the guard's media worker.
 
 PostScript is a programming language with files: Ghostscript runs with -dSAFER under the worker's limits on memory, file size
-and processor time, reads from a pipe and writes to a pipe. Still other people's sandbox: off unless SIGHTLINE_EPS=1.
+and processor time, reads from a pipe and writes to a pipe. Still other people's sandbox: off unless the owner asks.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Drawings:
         if self._guard is None:
             from sightline.runtime.guard import Guard
 
-            self._guard = Guard()
+            self._guard = Guard(eps=self._eps)
         return self._guard
 
     def close(self) -> None:
