@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -185,11 +186,16 @@ class _Bounded:
         return data
 
 
-def tar_members(path: Path, bounds: Bounds = BOUNDS) -> Iterator[tuple[str, int, BinaryIO]]:
-    """(name as it stands, size in bytes, stream) of every ordinary file in a tar, for readers that never write under that name.
+def tar_members(path: Path, bounds: Bounds = BOUNDS) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
+    """(name as it stands, bytes, reading it whole) of every ordinary file in a tar; for those who never use it as a path.
 
     Links and devices are passed over. Raises ArchiveError where the archive is damaged or too big, after what stands before.
     """
+
+    def read(stream: IO[bytes] | None) -> bytes:
+        with _broken(path):
+            return stream.read() if stream is not None else b""
+
     kind = kind_of(path)
     if kind is None or kind == "zip":
         raise ArchiveError(f"{path.name} is no tar archive", hint="copy it again")
@@ -198,7 +204,7 @@ def tar_members(path: Path, bounds: Bounds = BOUNDS) -> Iterator[tuple[str, int,
             if count > 4 * bounds.count:
                 raise ArchiveError(f"{path.name} holds more than {4 * bounds.count:,} files", hint=_HINT)
             if entry.isreg() and not entry.issparse() and entry.size >= 0:
-                yield entry.name, entry.size, cast(BinaryIO, archive.extractfile(entry))
+                yield entry.name, entry.size, partial(read, archive.extractfile(entry))
 
 
 def _tar_headers(path: Path, kind: str, bounds: Bounds) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:

@@ -101,7 +101,7 @@ def _classes(place: Place, shard: str) -> tuple[str, ...]:
 def _samples(path: Path) -> Iterator[Sample | Failure]:
     """Files of one key stand together; a new key closes the picture before."""
     key, files = "", dict[str, bytes]()
-    for name, size, stream in tar_members(path):
+    for name, size, data in tar_members(path):
         now, kind = _parts(name)
         if now != key:
             yield from _sample(path, key, files)
@@ -110,7 +110,7 @@ def _samples(path: Path) -> Iterator[Sample | Failure]:
         if size > (_MOST if wanted else _TEXT):
             yield left_out(plain_name(name, path.name), "picture_too_large", f"{path.name}: {size:,} bytes are too many")
         elif wanted or kind in _SAID:
-            files[kind] = stream.read()
+            files[kind] = data()
     yield from _sample(path, key, files)
 
 
