@@ -16,6 +16,7 @@ from sightline.types import Finding
 
 MOST = 24  # findings of a kind that are shown with pictures
 PICTURES = 4  # of one finding
+_NAMES_LAST = ("leak", "exact_duplicate", "near_duplicate")  # messages that end in ": " and the names
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +110,12 @@ def _line(shown: Shown) -> str:
 
 
 def _said(finding: Finding) -> str:
-    """The message without the name that stands above it."""
-    return finding.message.removeprefix(f"{finding.items[0]}: ") if finding.items else finding.message
+    """The message without the names that stand above it."""
+    said = finding.message
+    for name in finding.items[:1]:
+        said = said.removeprefix(f"{name}: ")
+    if finding.kind in _NAMES_LAST:
+        return said.split(": ", 1)[0]
+    for name in finding.items[:PICTURES]:
+        said = said.replace(name, name.rpartition("/")[2])
+    return said

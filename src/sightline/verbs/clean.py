@@ -105,12 +105,13 @@ def clean(
 def _check(*, fix: bool, out: Path | None, into: str | None, format: str | None, drop: str) -> None:
     """Wishes that cannot be met together; said before anything is computed."""
     from sightline.data.formats import format_named
+    from sightline.verbs import resolve
     from sightline.verbs.mending import refuse_if_taken
 
     if not fix:
         given = {"--out": out, "--into": into, "--format": format, "--drop": drop}
-        if names := [name for name, value in given.items() if value]:
-            raise UsageError(f"{names[0]} says what to do with a mended copy", hint="add --fix, or leave it away")
+        if wishes := [name for name, value in given.items() if value]:
+            raise UsageError(f"{wishes[0]} says what to do with a mended copy", hint="add --fix, or leave it away")
         return
     if (out is None) == (into is None):
         raise UsageError("--fix makes a new version in one place", hint="say where: --out FOLDER, or --into NAME")
@@ -120,6 +121,11 @@ def _check(*, fix: bool, out: Path | None, into: str | None, format: str | None,
             raise UsageError("--format is for --out: a version in the workspace has no format", hint="leave it away")
     if out is not None:
         refuse_if_taken(out)
+    else:
+        resolve.workspace("keeping versions of datasets")
+        from sightline.store import names
+
+        names.checked(str(into))
 
 
 def _dataset(data: Path, labels: Path | None) -> Dataset:

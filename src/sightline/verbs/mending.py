@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline import __version__, progress
-from sightline.errors import DatasetError, SightlineError, StorageError, missing_extra, storage_errors
+from sightline.errors import DatasetError, SightlineError, StorageError, storage_errors
 from sightline.files import sync_folder, write_text
 from sightline.types import Dataset, ErrorInfo, Failure, Item, Made
 
@@ -110,15 +110,13 @@ def to_workspace(
     Pictures stay where they are; of those named in `private` (names of the original) a copy without metadata is kept. Returns
     the version and the pictures that could not be copied.
     """
-    try:
-        from sightline.store import datasets, names
-        from sightline.store.blobs import blobs
-        from sightline.store.database import database
-    except ModuleNotFoundError as error:
-        raise missing_extra("store", "keeping versions in a workspace") from error
+    from sightline.verbs import resolve
 
-    names.checked(name)
-    db, held = database(), blobs()
+    db = resolve.workspace("keeping versions of datasets")
+    from sightline.store import datasets, names
+    from sightline.store.blobs import blobs
+
+    held = blobs()
     parent = datasets.add(db, original, made)
     wanted = {item.uri for item in original.items if item.name in private}
     failures: list[Failure] = []
