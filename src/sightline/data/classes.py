@@ -52,7 +52,7 @@ def whole_pictures(dataset: Dataset) -> Dataset:
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key that puts `class 2` before `class 10`, without regard to case."""
     parts = re.split(r"(\d+)", name.casefold())
-    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part)
+    return tuple((0, int(part[:4000]), part) if part.isdecimal() else (1, 0, part) for part in parts if part)
 
 
 def ordered(labels: Iterable[str]) -> tuple[str, ...]:

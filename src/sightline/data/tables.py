@@ -8,7 +8,9 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +73,9 @@ class Files:
         if not self._inside and ("/" in plain or len(self._bases) > 1):  # absolute, `../`, hidden or beside another folder
             for base in self._bases:
                 path = base / plain
-                if path.is_file():
-                    return str(path), plain
+                with suppress(OSError):  # a name too long for this system
+                    if path.is_file():
+                        return str(path), plain
         near = self._by_name().get(plain.rpartition("/")[2] if self._inside else plain, [])
         return (f"{self._tree.root}/{near[0]}", self._tree.prefix + near[0]) if len(near) == 1 else None
 

@@ -17,6 +17,7 @@ from sightline.runtime.dimensions import Dimensions, dimensions
 from sightline.types import Annotation, Box, Failure
 
 Point = tuple[float, float]
+_FAR = 1e7  # pixels
 DECIMALS = 3  # of coordinates: a thousandth of a pixel, so that writing and reading again gives the same
 
 
@@ -38,7 +39,9 @@ class Canvas(NamedTuple):
     differs: bool = False  # the stated size fits neither the stored nor the upright picture, nor a scaled one
 
     def point(self, x: float, y: float) -> Point:
-        """Of the upright picture; may lie outside."""
+        """Of the upright picture; may lie outside. PlaceError for numbers that no picture reaches."""
+        if not (abs(x) <= _FAR and abs(y) <= _FAR):
+            raise PlaceError("place_wrong", f"a place far from every picture: {x:g}, {y:g}")
         width, height = self.base
         if self.turn >= 5:
             x, y, width, height = y, x, height, width
@@ -62,7 +65,7 @@ def fitted_canvas(found: Dimensions, stated: tuple[float, float] | None) -> Canv
     width, height = found.upright
     upright = (float(width), float(height))
     stored = (float(found.width), float(found.height))
-    if stated is None or stated == upright or min(stated) <= 0:
+    if stated is None or stated == upright or not (min(stated) >= 1 and max(stated) <= _FAR):
         return Canvas(width, height, upright)
     if stated == stored:
         return Canvas(width, height, stored, found.orientation)
