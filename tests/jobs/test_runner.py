@@ -16,6 +16,7 @@ import pytest
 
 from sightline.jobs import runner
 from sightline.jobs.runner import Crew
+from sightline.settings import settings
 from sightline.store import jobs
 from sightline.store.database import Database
 from sightline.types import Job
@@ -69,6 +70,17 @@ def test_a_job_is_run_and_its_result_kept(db: Database, out: Path) -> None:
     assert ended.progress["note"] == "0 steps are there"
     assert crew.ended == {"done": 1}
     assert os.getpid() not in processes(out)
+
+
+def test_a_word_means_no_file_of_the_folder_we_are_in(
+    db: Database, out: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = submit(db, Path("word"))
+    work(db)
+    assert jobs.get(db, job.id).state == "done"
+    assert not (tmp_path / "word").exists()
+    assert len(list((settings().home / "jobs/word").glob("step-*"))) == 3
 
 
 @pytest.mark.parametrize("ending", ["talk", "nothing"])

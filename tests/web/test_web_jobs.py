@@ -151,6 +151,30 @@ def test_words_that_are_no_paths_are_left_alone(waiting: TestClient, root: Path)
     assert waiting.post("/v1/verbs/train", json={**body, "way": "../probe"}).status_code == 400
 
 
+def test_names_of_datasets_and_addresses(waiting: TestClient, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def arguments(verb: str, **body: Any) -> Any:
+        answer = waiting.post(f"/v1/verbs/{verb}", json=body)
+        return answer.json()["arguments"] if answer.status_code == 202 else answer.status_code
+
+    monkeypatch.chdir(root.parent)  # `root` is a folder here, and must not be meant by the word
+    assert arguments("train", data="street signs")["data"] == "street signs"
+    assert arguments("train", data="photos")["data"] == str(root / "photos"), "what lies below the root comes first"
+    for word in ("../other", "a/../../b", ".."):
+        assert arguments("train", data=word) == 403
+    for word in ("~root", "~", "a.b"):
+        assert arguments("train", data=word)["data"] == str(root / word)
+    assert arguments("collect", source="https://example.org/a.zip", into="signs")["source"] == "https://example.org/a.zip"
+    assert arguments("collect", source="photos", into="new/signs", label="red")["into"] == str(root / "new/signs")
+    assert arguments("collect", source="photos", into="a.b")["into"] == str(root / "a.b")
+    for source in ("s3://bucket/x", "camera:0", "file:///etc", "ftp://x/y"):
+        assert arguments("collect", source=source, into="signs")["source"].startswith(str(root) + "/")
+    assert arguments("collect", source="http://127.0.0.1/", into="signs", allow_private=True) == 403
+    assert arguments("collect", source="../x", into="signs") == 403
+    assert waiting.post("/v1/verbs/predict", json={"pictures": ["signs"]}).status_code == 404
+    shown = waiting.get("/openapi.json").json()["paths"]["/v1/verbs/collect"]["post"]["requestBody"]
+    assert "allow_private" not in json.dumps(shown)
+
+
 def test_cancelling(client: TestClient, root: Path) -> None:
     running = client.post("/v1/verbs/dawdle", json={"out": "made", "steps": 1000, "seconds": 0.05}).headers["location"]
     until((root / "made/step-1").exists)

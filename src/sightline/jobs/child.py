@@ -17,8 +17,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from sightline.errors import SightlineError, StoppedError, UsageError
+from sightline.errors import SightlineError, StoppedError, UsageError, storage_errors
 from sightline.progress import Event, listen
+from sightline.settings import settings
 
 EVERY_S = 0.2  # between two lines about one piece of work
 MOST_RESULT = 64 << 20  # bytes of JSON; more does not belong into a database
@@ -35,6 +36,7 @@ def main() -> int:
         _yield_to_others()
         request = json.loads(sys.stdin.buffer.readline())
         _end_with_parent()
+        _stand_apart()
         result = _run(request, tell)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         tell.line({"result": result})
@@ -132,6 +134,14 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _stand_apart() -> None:
+    """Work in an empty folder: what a client gave as a name must not happen to be a file where the server was started."""
+    apart = settings().home / "jobs"  # the settings are read here, with their paths made absolute
+    with storage_errors(apart):
+        apart.mkdir(parents=True, exist_ok=True)
+        os.chdir(apart)
 
 
 def _yield_to_others() -> None:

@@ -14,13 +14,31 @@ class Verb(NamedTuple):
     help: str
     rest: bool = False
     long: bool = False  # over REST it becomes a job
-    words: tuple[str, ...] = ()  # text arguments that are no paths; over REST every other one must lie below the root
+    # over REST every text argument must be a path below the root, but for
+    words: tuple[str, ...] = ()  # those that are no paths,
+    names: tuple[str, ...] = ()  # those that may be the name of a dataset in the workspace (in a job),
+    places: tuple[str, ...] = ()  # those that may be an http or https address;
+    withheld: tuple[str, ...] = ()  # and arguments that only the owner of the machine may give
 
 
 VERBS: dict[str, Verb] = {
-    "collect": Verb("sightline.verbs.collect", "Bring pictures together from anywhere, into a dataset or a folder."),
+    "collect": Verb(
+        "sightline.verbs.collect",
+        "Bring pictures together from anywhere, into a dataset or a folder.",
+        rest=True,
+        long=True,
+        words=("format", "label", "group", "licence", "author", "origin", "blur"),
+        names=("into",),
+        places=("source",),
+        withheld=("allow_private", "eps", "rate"),
+    ),
     "train": Verb(
-        "sightline.verbs.train", "Make a recogniser from labelled pictures.", rest=True, long=True, words=("backbone",)
+        "sightline.verbs.train",
+        "Make a recogniser from labelled pictures.",
+        rest=True,
+        long=True,
+        words=("backbone",),
+        names=("data", "val"),
     ),
     "clean": Verb(
         "sightline.verbs.clean",
@@ -28,6 +46,7 @@ VERBS: dict[str, Verb] = {
         rest=True,
         long=True,
         words=("into", "format", "drop"),
+        names=("data",),
     ),
     "evaluate": Verb("sightline.verbs.evaluate", "Measure a model on labelled pictures it has not seen.", rest=True),
     "predict": Verb("sightline.verbs.predict", "Say what is in pictures.", rest=True),

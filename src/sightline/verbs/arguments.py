@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from sightline.errors import UsageError
 
@@ -18,17 +18,25 @@ def arguments_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields[parameter.name] = (hints[parameter.name], default)
+        taken = hasattr(BaseModel, parameter.name)  # such as `copy`
+        key = f"{parameter.name}_" if taken else parameter.name
+        fields[key] = (hints[parameter.name], Field(default, alias=parameter.name) if taken else default)
     config = ConfigDict(extra="forbid", protected_namespaces=())
     return create_model(f"{name.title()}Arguments", __config__=config, **fields)
 
 
+def parameters(shape: type[BaseModel]) -> dict[str, str]:
+    """The verb's parameters -> the fields of the record that hold them."""
+    return {field.alias or key: key for key, field in shape.model_fields.items()}
+
+
 def read_arguments(shape: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
     """Checked arguments; raises UsageError, naming the nearest for an unknown one."""
+    known = parameters(shape)
     for key in values:
-        if key not in shape.model_fields:
-            near = difflib.get_close_matches(key, shape.model_fields, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(shape.model_fields)}"
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             raise UsageError(f"unknown argument {key[:60]!r}", hint=hint)
     try:
         record = shape.model_validate(values)
@@ -36,12 +44,12 @@ def read_arguments(shape: type[BaseModel], values: dict[str, Any]) -> dict[str, 
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{place}: {first['msg']}", hint="GET /docs shows the arguments") from None
-    return {key: getattr(record, key) for key in shape.model_fields}
+    return {name: getattr(record, key) for name, key in known.items()}
 
 
 def as_json(shape: type[BaseModel], arguments: dict[str, Any]) -> dict[str, Any]:
     """Checked arguments as JSON values that `read_arguments` takes again."""
-    return shape.model_construct(**arguments).model_dump(mode="json")
+    return shape.model_construct(**arguments).model_dump(mode="json", by_alias=True)
 
 
 def call(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:

@@ -1,12 +1,14 @@
 """POST /v1/verbs/{verb}: a verb over REST, made from the verb's own signature; only with --root, only inside it.
 
-Every text argument that is not a fixed choice is taken as a path below the root, symbolic links resolved. A long verb becomes a
-job. The others are answered at once, one at a time, in a thread of their own, so that they do not hold up the pictures.
+Every text argument is taken as a path below the root, symbolic links resolved, unless it is a fixed choice or the table of
+verbs says otherwise. A long verb becomes a job. The others are answered at once, one at a time, in a thread of their own, so
+that they do not hold up the pictures.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -21,6 +23,8 @@ from sightline.verbs import VERBS, Verb, verb
 from sightline.verbs.arguments import arguments_model, as_json, call, read_arguments
 from sightline.web.jobs import Desk, idempotency_key, wants_job
 from sightline.web.service import Service
+
+_NAME = re.compile(r"\w(?:[\w -]{0,198}\w)?")  # of a dataset, without anything that a path could have
 
 
 def verb_router(service: Service, root: Path, desk: Desk) -> APIRouter:
@@ -66,12 +70,14 @@ def _route(service: Service, desk: Desk, name: str, shape: type[BaseModel], base
     free = {key for key, hint in hints.items() if key in entry.words or "Literal" in str(hint)}
     served = {known: one for one in service.models for known in (one.card.name, one.card.id)}
 
-    def checked(values: dict[str, Any]) -> dict[str, Any]:
+    def checked(values: dict[str, Any], *, job: bool) -> dict[str, Any]:
         arguments = read_arguments(shape, values)
         for key, value in arguments.items():
+            if key in entry.withheld and key in values:
+                raise ForbiddenError(f"{key} is not for requests", hint="use the command line on the server")
             if key == "model" and isinstance(value, str) and value in served:
                 arguments[key] = served[value].path
-            elif key not in free:
+            elif not (key in free or _named(entry, key, value, base, job) or _addressed(entry, key, value)):
                 arguments[key] = inside(value, base)
         if "model" in arguments and arguments["model"] is None:
             arguments["model"] = service.models[0].path
@@ -79,12 +85,12 @@ def _route(service: Service, desk: Desk, name: str, shape: type[BaseModel], base
 
     async def run(request: Request, values: dict[str, Any] = Body()) -> Response:  # noqa: B008 - FastAPI's idiom
         service.admission.check()
-        arguments = checked(values)
-        if entry.long:
-            return await desk.take(name, as_json(shape, arguments), idempotency_key(request))
-        if wants_job(request):
+        job = entry.long or wants_job(request)
+        arguments = checked(values, job=job)
+        if job:
             answer = await desk.take(name, as_json(shape, arguments), idempotency_key(request))
-            answer.headers["Preference-Applied"] = "respond-async"
+            if not entry.long:
+                answer.headers["Preference-Applied"] = "respond-async"
             return answer
         if desk.turn.locked():
             raise OverloadError(
@@ -97,6 +103,16 @@ def _route(service: Service, desk: Desk, name: str, shape: type[BaseModel], base
         return JSONResponse(result.model_dump(mode="json", exclude_none=True))
 
     return run
+
+
+def _named(entry: Verb, key: str, value: Any, base: Path, job: bool) -> bool:
+    """Is it a name of the workspace? A job runs in an empty folder, so there no file can be meant by one."""
+    text = str(value)
+    return job and key in entry.names and bool(_NAME.fullmatch(text)) and not (base / text).exists()
+
+
+def _addressed(entry: Verb, key: str, value: Any) -> bool:
+    return key in entry.places and isinstance(value, str) and value.lower().startswith(("http://", "https://"))
 
 
 _JOB: dict[str, Any] = {
@@ -116,6 +132,8 @@ def _request(shape: type[BaseModel], entry: Verb) -> dict[str, Any]:
     """OpenAPI's words for the body and the headers."""
     schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)
+    for key in entry.withheld:
+        schema.get("properties", {}).pop(key, None)
     text = {"type": "string"}
     headers = [
         {
