@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass

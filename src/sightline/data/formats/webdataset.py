@@ -38,9 +38,14 @@ def _recognised(place: Place) -> bool:
 
 
 def _shards(place: Place) -> tuple[str, ...]:
-    if place.inside:  # archives in archives stay closed
-        return ()
-    return tuple(file for file in place.documents(".tar", ".tar.gz", ".tgz") if _SHARD.search(file))
+    found = (file for file in place.documents(".tar", ".tar.gz", ".tgz") if _SHARD.search(file))
+    return tuple(file for file in found if not place.inside or _grows_not(place.tree.root / file))
+
+
+def _grows_not(path: Path) -> bool:
+    """Whether it is a plain tar: what came out of an archive may not grow a second time."""
+    with path.open("rb") as stream:
+        return stream.read(262)[257:] == b"ustar"
 
 
 def _loose(place: Place) -> list[str]:
