@@ -1,20 +1,22 @@
-"""Many rows at once, each database in its quickest way: in through executemany or COPY, out as plain tuples in portions.
+"""Many rows at once, each database in its quickest way: in through statements of many rows or COPY, out as plain tuples.
 
 Knows connections and tables, not what the rows mean. A million rows of SQLite come in about a second, half of what
-SQLAlchemy's own rows take.
+SQLAlchemy's own rows take; they go in at a third of what `executemany` takes.
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, Table, text
 from sqlalchemy.exc import DBAPIError
 
 PORTION = 20_000  # rows; below SQLite's limit of 32,766 variables in a statement
+_TOGETHER = 500  # rows of one INSERT in SQLite
 _LOCK = 7451240  # names the one lock that writers of pictures take in PostgreSQL
 
 Row = tuple[Any, ...]
@@ -28,13 +30,26 @@ def portions(values: Iterable[T], size: int = PORTION) -> Iterator[list[T]]:
         yield portion
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the search for cycles while a million records are built, none of which has any: a third of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def insert(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Add `rows`, values in the order of `columns`, inside the transaction of `connection`."""
     names = ", ".join(f'"{name}"' for name in columns)
     if connection.dialect.name == "sqlite":
-        places = ", ".join("?" * len(columns))
-        for portion in portions(rows, PORTION):
-            connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({names}) VALUES ({places})', list(portion))
+        place = f"({', '.join('?' * len(columns))})"
+        for portion in portions(rows, _TOGETHER):
+            statement = f'INSERT INTO "{table.name}" ({names}) VALUES {", ".join([place] * len(portion))}'
+            connection.exec_driver_sql(statement, tuple(chain.from_iterable(portion)))
         return
     statement = f'COPY "{table.name}" ({names}) FROM STDIN'
     cursor: Any = connection.connection.cursor()  # psycopg's

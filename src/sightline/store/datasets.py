@@ -47,7 +47,8 @@ def add_items(
     """Like `add`, with pictures that come one by one; of `frame` all but the items counts. Every picture has its sha256."""
     held = blobs()
     ids, places, keys, tally = array("q"), bytearray(), list[bytes](), Tally()
-    with progress.task("Recording pictures", total if total is not None else len(frame.items) or None) as task:
+    total = total if total is not None else len(frame.items) or None
+    with bulk.uncollected(), progress.task("Recording pictures", total) as task:
         for portion in bulk.portions(pictures):
             made_rows = [rows.to_row(_checked(item), _written(item, held)) for item in portion]
             ids.extend(_kept(db, made_rows))
@@ -74,7 +75,7 @@ def get(db: Database, reference: str) -> Dataset:
     fetched. Raises NotFoundError, naming the nearest.
     """
     fetched = blobs()
-    with db.read() as connection:
+    with bulk.uncollected(), db.read() as connection:
         found = find(connection, reference)
         head = connection.execute(select(datasets).where(datasets.c.id == found.id)).one()
         columns = [items.c[name] for name in rows.COLUMNS if name != "key"]

@@ -46,7 +46,7 @@ def diff(db: Database, old: str, new: str, *, limit: int = 100) -> Difference:
     relabelled: same name and content, other truth; redescribed: only group or facts differ; moved: another split;
     replaced: same name, other content; renamed: same content, other name. Raises NotFoundError.
     """
-    with db.read() as connection:
+    with bulk.uncollected(), db.read() as connection:
         before, after = find(connection, old), find(connection, new)
         found = dict.fromkeys(_KINDS, 0)
         changes: list[Change] = []

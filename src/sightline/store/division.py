@@ -43,7 +43,7 @@ def split(
     A split that the data gave stays, unless `again` forgets them all first. Stratified by class, the same for a seed.
     Raises NotFoundError; UsageError for impossible shares.
     """
-    with db.read() as connection:
+    with bulk.uncollected(), db.read() as connection:
         found = register.find(connection, reference)
         head = connection.execute(select(datasets).where(datasets.c.id == found.id)).one()
         columns = _columns(connection, found.id)
@@ -67,7 +67,9 @@ def split(
         failures=tuple(Failure.model_validate(failure) for failure in head.failures),
     )
     order = np.argsort(columns.ids, kind="stable")
-    roster = register.Roster(_hash(columns.keys, chosen), columns.ids[order], chosen[order], tally)
+    with bulk.uncollected():
+        named = _hash(columns.keys, chosen)
+    roster = register.Roster(named, columns.ids[order], chosen[order], tally)
     return register.record(db, frame, roster, made, (found.hash,))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
@@ -54,10 +55,15 @@ def _told(truth: tuple[Annotation, ...]) -> tuple[str, str, str | None]:
         for one in truth
     )
     if plain:
-        return json.dumps([one.label for one in truth], ensure_ascii=False), origin, None
+        return _as_json(tuple([one.label for one in truth])), origin, None
     said = [one.model_dump(mode="json", exclude_defaults=True) for one in truth]
-    labels = list(dict.fromkeys(one.label for one in truth))
-    return json.dumps(labels, ensure_ascii=False), "", json.dumps(said, ensure_ascii=False)
+    labels = tuple(dict.fromkeys(one.label for one in truth))
+    return _as_json(labels), "", json.dumps(said, ensure_ascii=False)
+
+
+@lru_cache(maxsize=65536)
+def _as_json(labels: tuple[str, ...]) -> str:
+    return json.dumps(labels, ensure_ascii=False)
 
 
 def reader() -> Callable[[tuple[Any, ...]], Item]:
