@@ -45,6 +45,8 @@ def test_one_class_is_read(tmp_path: Path) -> None:
     dataset = read_as_found(class_folders(tmp_path / "photos", classes=("red",)))
     assert dataset.classes == ("red",)
     assert {item.labels for item in dataset.items} == {("red",)}
+    (tmp_path / "photos" / "beside.jpg").write_bytes(encoded(drawn(1)))  # so `red` is a folder in a pile
+    assert read_as_found(tmp_path / "photos").kind == "pictures"
 
 
 def test_every_stray_is_named(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def _one_class(path: Path | str, labels: Path | str | None) -> Dataset | None:
     except DatasetError:
         return None
     classes = {label for row in listing.rows for label in row.labels}
-    if not listing.rows or len(classes) != 1 or listing.placed:
+    stray = any(failure.error.code == "stray" for failure in listing.failures)  # a pile with a folder in it, no class
+    if not listing.rows or len(classes) != 1 or listing.placed or stray:
         return None
     items = tuple(_item(row, f"import:{listing.kind}") for row in _once(listing.rows))
     return _with_strays(
