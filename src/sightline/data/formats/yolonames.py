@@ -116,7 +116,7 @@ def _uncommented(line: str) -> str:
     quote = ""
     for at, sign in enumerate(line):
         if quote:
-            quote = "" if sign == quote else quote
+            quote = "" if sign == quote and line[at - 1] != "\\" else quote
         elif sign in "\"'" and (at == 0 or line[at - 1] in " [{,:-"):
             quote = sign
         elif sign == "#" and (at == 0 or line[at - 1] in " \t"):
