@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -135,20 +136,19 @@ class _Wanted:
         self.count = 0
         self.hashes, self.miniatures = np.empty(64, np.uint64), np.empty((64, 8, 8, 3), np.uint8)
 
-    def takes(self, number: int, time: float, frame: Any) -> bool:
-        """Whether frame `number` at `time` seconds is taken; `frame` is a PyAV frame."""
+    def takes(self, number: int, at: float, frame: Any) -> bool:
+        """Whether frame `number`, `at` so many seconds, is taken; `frame` is a PyAV frame."""
         if self.every and number % self.every:
             return False
-        if self.seconds and time < self.next_time:
+        if self.seconds and at < self.next_time:
             return False
         small = frame.reformat(width=_LOOK, height=_LOOK, format="rgb24", interpolation="AREA").to_ndarray()
         grey, miniature = look(small)
         if self.scene and self.last is not None and _difference(miniature, self.last) / 255 <= self.scene:
             return False
         if self.seconds:
-            self.next_time = (
-                time if self.next_time == float("-inf") else max(self.next_time, time - self.seconds)
-            ) + self.seconds
+            first = self.next_time == float("-inf")
+            self.next_time = (at if first else max(self.next_time, at - self.seconds)) + self.seconds
         (found,) = perceptual(grey[None])
         if self._known(found, miniature):
             return False
@@ -189,16 +189,16 @@ def _taken(container: Any, clip: _Clip, wanted: _Wanted, form: Form, limit: int 
         stream.thread_type = "AUTO"
         lost: list[str] = []
         taken, count, last = 0, 0, 0.0
-        for number, (frame, time) in enumerate(_decoded(container, stream, lost)):
-            count, last = number + 1, time
+        for number, (frame, at) in enumerate(_decoded(container, stream, lost)):
+            count, last = number + 1, at
             try:
-                if not wanted.takes(number, time, frame):
+                if not wanted.takes(number, at, frame):
                     continue
                 data = _encoded(frame, float(stream.sample_aspect_ratio or 1), form)
             except (DataError, OSError, ValueError) as error:
                 lost.append(_reason(error))
                 continue
-            yield _arrival(clip, number, time, data, form)
+            yield _arrival(clip, number, at, data, form)
             taken += 1
             if taken == limit:
                 return
@@ -229,8 +229,18 @@ def _decoded(container: Any, stream: Any, lost: list[str]) -> Iterator[tuple[Any
     while broken < _BROKEN:
         try:
             packet = next(packets, None)
-            if packet is None:
-                return
+        except BlockingIOError:  # a camera has no frame yet
+            time.sleep(0.005)
+            packets = container.demux(stream)
+            continue
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            lost.append(_reason(error))
+            broken += 1
+            packets = container.demux(stream)  # a generator that has raised is at its end
+            continue
+        if packet is None:
+            return
+        try:
             found = packet.decode()
             broken = 0
         except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -268,14 +278,14 @@ def encoded(pixels: NDArray[np.uint8], form: Form) -> bytes:
     return stream.getvalue()
 
 
-def _arrival(clip: _Clip, number: int, time: float, data: bytes, form: Form) -> Arrival:
+def _arrival(clip: _Clip, number: int, at: float, data: bytes, form: Form) -> Arrival:
     suffix = ".jpg" if form == "jpeg" else ".png"
     group = clip.group or f"{clip.name}:{datetime.now(UTC):%Y-%m-%dT%H}"  # an hour before a camera is one scene
     return Arrival(
         name=f"{clip.stem}/{number:06d}{suffix}",
         data=data,
         group=group,
-        facts=Facts(source=f"{clip.name}#t={time:.3f}"),  # media fragment (W3C)
+        facts=Facts(source=f"{clip.name}#t={at:.3f}"),  # media fragment (W3C)
         address=f"{clip.address}#frame={number}",
     )
 
