@@ -238,12 +238,15 @@ class Running:
         return process, log
 
     def serve(self, bundle: Path, root: Path, *words: object) -> tuple[subprocess.Popen[bytes], httpx.Client]:
-        process, log = self.begin("serve", bundle, "--no-pages", "--root", root, "--port", 0, *words)
+        return self.door(bundle, "--no-pages", "--root", root, *words)
+
+    def door(self, *words: object) -> tuple[subprocess.Popen[bytes], httpx.Client]:
+        process, log = self.begin("serve", *words, "--port", 0)
 
         def found() -> str | None:
             assert process.poll() is None, log.read_text()
             lines = [line for line in log.read_text().splitlines() if " at http://" in line]
-            return lines[0].split(" at ")[1].split("/v1")[0] if lines else None
+            return lines[0].rsplit(" at ", 1)[1].split()[0].split("/v1")[0] if lines else None
 
         client = httpx.Client(base_url=until(found), timeout=60)
         until(lambda: _ready(client))
@@ -367,4 +370,26 @@ def test_watching_ends_when_the_client_goes_and_takes_no_place(running: Running,
     until(lambda: route in client.get("/metrics").text)
     server.send_signal(signal.SIGTERM)
     assert server.wait(15) == 0
+    client.close()
+
+
+def test_a_page_before_the_server_passes_the_events_on(running: Running, bundle: Path, root: Path) -> None:
+    _server, client = running.serve(bundle, root, "--no-worker")
+    page, through = running.door("--pages-for", str(client.base_url).rstrip("/"))
+    answer = through.post("/v1/verbs/dawdle", json={"out": "made", "steps": 5}, headers={"Idempotency-Key": "a"})
+    again = through.post("/v1/verbs/dawdle", json={"out": "made", "steps": 5}, headers={"Idempotency-Key": "a"})
+    assert (answer.status_code, again.json()) == (202, answer.json())
+    address = answer.headers["location"]
+    with through.stream("GET", f"{address}/events") as stream:
+        lines = stream.iter_lines()
+        until(lambda: "queued" in next(lines))
+        client.post(f"{address}/cancel")
+        until(lambda: "event: job" in next(lines))
+    waits = client.post("/v1/verbs/dawdle", json={"out": "made", "steps": 6}).headers["location"]
+    with through.stream("GET", f"{waits}/events") as stream:
+        lines = stream.iter_lines()
+        until(lambda: "queued" in next(lines))
+        page.send_signal(signal.SIGTERM)
+        assert page.wait(15) == 0, "a stream holds up nobody"
+    through.close()
     client.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -19,10 +19,11 @@ from sightline import __version__
 from sightline.errors import AccessError, UnavailableError, UsageError
 from sightline.web import metrics, wire
 from sightline.web.gate import COOKIE, Gate
-from sightline.web.jobs import Desk, job_router
 from sightline.web.predict import content_type, predict, read_query, uploads
 from sightline.web.service import Service
-from sightline.web.verbs import verb_router
+
+if TYPE_CHECKING:
+    from sightline.web.jobs import Desk
 
 STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = "Send a picture, get a score for every class. Every error has one shape: see the Fault schema."
@@ -150,7 +151,10 @@ def routers(service: Service, gate: Gate, root: Path | None, desk: Desk | None) 
         _counts(service),
         documents_router(),
     ]
-    if root is not None and desk is not None:
+    if root is not None and desk is not None:  # imported here: without a root no database is needed
+        from sightline.web.jobs import job_router
+        from sightline.web.verbs import verb_router
+
         found += [verb_router(service, root, desk), job_router(desk)]
     return found
 

@@ -5,10 +5,13 @@ Only the paths of the REST surface are passed on, only to the one address given 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from sightline import __version__
@@ -21,8 +24,15 @@ from sightline.web.intake import Intake
 from sightline.web.pages import add_pages
 from sightline.web.sweep import TYPED
 
-_PASSED_ON = frozenset({"content-type", "authorization", "x-api-key", "cookie", "accept", "x-request-id"})
-_PASSED_BACK = frozenset({"content-type", "retry-after", "set-cookie", "www-authenticate"})
+if TYPE_CHECKING:
+    import httpx
+
+LOOK_S = 0.5  # between two looks whether this server stops
+_PASSED_ON = frozenset(
+    {"content-type", "authorization", "x-api-key", "cookie", "accept", "x-request-id", "prefer", "idempotency-key"}
+    | {"last-event-id"}
+)
+_PASSED_BACK = frozenset({"content-type", "retry-after", "set-cookie", "www-authenticate", "location", "preference-applied"})
 
 
 def create_pages_front(address: str, gate: Gate, *, max_body: int) -> Front:
@@ -53,13 +63,20 @@ def create_pages_front(address: str, gate: Gate, *, max_body: int) -> Front:
         raw_path = request.scope["raw_path"] + (b"?" + request.scope["query_string"] if request.scope["query_string"] else b"")
         try:
             url = client.base_url.copy_with(raw_path=raw_path)
-            answer = await client.request(request.method, url, content=body, headers=headers)
+            answer = await client.send(client.build_request(request.method, url, content=body, headers=headers), stream=True)
+            events = answer.headers.get("content-type", "").startswith("text/event-stream")
+            if not events:
+                await answer.aread()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise UnavailableError(
                 "the server behind this page does not answer", hint=f"is it running at {address}?"
             ) from error
         request.scope[TYPED] = True
-        response = Response(answer.content, answer.status_code)
+        response = (
+            StreamingResponse(_streamed(answer, lambda: front.stopping), answer.status_code)
+            if events
+            else Response(answer.content, answer.status_code)
+        )
         for name, value in answer.headers.multi_items():
             if name in _PASSED_BACK:
                 response.headers.append(name, value)
@@ -70,4 +87,27 @@ def create_pages_front(address: str, gate: Gate, *, max_body: int) -> Front:
     app.mount("/static", StaticFiles(directory=STATIC))
     without_422(app)
     add_pages(app)
-    return Front(app, None, gate, max_body=max_body)
+    front = Front(app, None, gate, max_body=max_body)
+    return front
+
+
+async def _streamed(answer: httpx.Response, stopping: Callable[[], bool]) -> AsyncIterator[bytes]:
+    """The events of a job as they come, until either side goes or this one stops; the client connects again."""
+    import httpx
+
+    parts = answer.aiter_raw()
+    coming = asyncio.ensure_future(anext(parts))
+    try:
+        while not stopping():
+            if not (await asyncio.wait({coming}, timeout=LOOK_S))[0]:
+                continue
+            try:
+                part = coming.result()
+            except (StopAsyncIteration, httpx.HTTPError):
+                return
+            yield part
+            coming = asyncio.ensure_future(anext(parts))
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+        await answer.aclose()
