@@ -183,6 +183,24 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, guard: Guard) -> Non
         guard.convert(RED, "svg", 32)
 
 
+def test_without_the_c_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    import builtins
+
+    real = builtins.__import__
+
+    def without(name: str, *rest: object) -> object:
+        if name.startswith("cairosvg"):
+            raise OSError('no library called "cairo-2" was found')
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(PictureError, match="Cairo library"):
+        draw_svg(RED, 32, Limits())
+    from sightline.runtime.guardworker import warm_media
+
+    warm_media()
+
+
 def test_warming_the_usual_worker_loads_no_drawing_libraries() -> None:
     import subprocess
 

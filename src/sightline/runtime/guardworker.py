@@ -57,7 +57,7 @@ def warm() -> None:
 
 def warm_media() -> None:
     """Load what draws, as far as it is installed: a tiny drawing with a text takes Cairo and the fonts with it."""
-    with suppress(ImportError, OSError):  # no such extra, or no libcairo: the request says so
+    with suppress(ImportError, PictureError):  # no such extra, or no libcairo: the request says so
         from sightline.runtime.vector import draw_svg
 
         draw_svg(b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><text y="9">a</text></svg>', 9, Limits())

@@ -176,8 +176,13 @@ def _pixels(text: str | None) -> float:
 def _rendered(root: Element, size: tuple[int, int], limits: Limits) -> NDArray[np.uint8]:
     from xml.etree import ElementTree
 
-    from cairosvg.parser import Tree
-    from cairosvg.surface import PNGSurface
+    try:
+        from cairosvg.parser import Tree
+        from cairosvg.surface import PNGSurface
+    except OSError as error:  # the Python part is there, the C library is not
+        raise PictureError(
+            "drawings need the Cairo library, which is not installed", hint="install libcairo2 (cairo)"
+        ) from error
 
     tree = Tree(bytestring=ElementTree.tostring(root), url_fetcher=_Inside(limits), unsafe=False)
     surface = PNGSurface(tree, None, 96, output_width=size[0], output_height=size[1], background_color="white")
