@@ -13,6 +13,7 @@ from pictures import drawn, encoded
 from sightline.data.formats import export, parquet
 from sightline.data.readers import read
 from sightline.errors import DatasetError, MissingExtraError
+from sightline.settings import settings
 
 arrow = pytest.importorskip("pyarrow")
 import pyarrow.parquet as pq  # noqa: E402
@@ -150,6 +151,19 @@ def test_files_that_cannot_be_read(tmp_path: Path):
     found = read(tmp_path / "d")
     assert [item.name for item in found.items][:2] == ["0.jpg", "1.jpg"]
     assert len(found.failures) >= 3
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_small_file_that_unpacks_to_gigabytes(tmp_path: Path, stored: bool):
+    """One value that a thousand rows name: refused after the first 50 MB, and nothing of it stays in the cache."""
+    value = arrow.array([JPEG + bytes(2_000_000)], arrow.binary())
+    images = arrow.DictionaryArray.from_arrays(arrow.array([0] * 1000, arrow.int32()), value)
+    table = arrow.table({"image": images, "label": arrow.array(range(1000))})
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd", store_schema=stored)
+    assert (tmp_path / "a.parquet").stat().st_size < 20_000
+    with pytest.raises(DatasetError, match="unpacks to more than it may"):
+        read(tmp_path)
+    assert list((settings().cache / "containers").iterdir()) == []
 
 
 def test_nothing_that_can_be_read(tmp_path: Path):

@@ -22,7 +22,7 @@ from sightline.errors import DatasetError, missing_extra
 from sightline.types import Dataset, Facts, Failure, Item, Split
 
 ROWS, SHARD = 100, 500_000_000  # rows of a group and bytes of a file that is written, as the hub does it
-_BATCH = 64  # rows in memory while reading
+_BATCH = 8  # rows in memory while reading: a small file can hold one picture of 100 MB a thousand times
 _DATA = ("bytes", "data", "jpg", "jpeg", "png")
 
 
@@ -100,6 +100,7 @@ def _columns(schema: Any, path: Path) -> _Columns:
     def holds(name: str) -> tuple[bool, bool]:
         """(it holds pictures, it is a struct)"""
         kind = schema.field(name).type
+        kind = kind.value_type if arrow.types.is_dictionary(kind) else kind
         if arrow.types.is_struct(kind):
             return any(kind.field(i).name == "bytes" for i in range(kind.num_fields)), True
         return arrow.types.is_binary(kind) or arrow.types.is_large_binary(kind), False
