@@ -188,10 +188,10 @@ def test_without_the_c_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
     real = builtins.__import__
 
-    def without(name: str, *rest: object) -> object:
+    def without(name: str, *rest: object, **more: object) -> object:
         if name.startswith("cairosvg"):
             raise OSError('no library called "cairo-2" was found')
-        return real(name, *rest)
+        return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(PictureError, match="Cairo library"):

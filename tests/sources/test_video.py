@@ -250,10 +250,10 @@ def test_what_is_wrong_is_said_at_once(tmp_path: Path, clip: Path, monkeypatch: 
 
     real = builtins.__import__
 
-    def without(name: str, *rest: Any) -> Any:
+    def without(name: str, *rest: Any, **more: Any) -> Any:
         if name == "av":
             raise ModuleNotFoundError(name)
-        return real(name, *rest)
+        return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtraError, match="media"):
