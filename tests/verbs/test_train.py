@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,25 @@ def test_the_same_seed_gives_the_same_model(weights: Path, tmp_path: Path) -> No
     photos = class_folders(tmp_path / "photos", per_class=10)
     first, second = (train(photos, out=tmp_path / name, way="probe", seed=3) for name in ("first", "second"))
     assert read_bundle(first.model).card.id == read_bundle(second.model).card.id
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_killed_when_the_model_was_just_written(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    photos = class_folders(tmp_path / "photos", per_class=10)
+    out = tmp_path / "model" if named else None
+    with monkeypatch.context() as patch:
+        patch.setattr("sightline.verbs.resolve.remember", lambda *_: sys.exit())  # as a kill would: nothing after it is done
+        with pytest.raises(SystemExit):
+            train(photos, out=out, way="probe")
+    result = train(photos, out=out, way="probe")
+    models = settings().home / "models"
+    assert result.model == str(out or models / "photos")
+    assert not (models / "photos-2").exists()
+    assert not list((settings().home / "runs").iterdir())
+    with pytest.raises(StorageError):
+        train(photos, out=Path(result.model), way="probe")  # a new wish: what lies there is not replaced
 
 
 def test_yes_or_no_and_several_labels(weights: Path, tmp_path: Path) -> None:

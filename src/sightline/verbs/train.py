@@ -15,6 +15,7 @@ from pydantic import Field
 
 from sightline import __version__, progress
 from sightline.errors import DatasetError, StorageError, UsageError
+from sightline.files import write_text
 from sightline.settings import settings
 from sightline.types import Card, Dataset, Failure, Finding, Record, Score, Size, Split, Task, Way
 from sightline.verbs import resolve
@@ -83,13 +84,15 @@ def train(
     if seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {seed}")
     dataset, seen, findings, parents = _data(data, val, seed)
-    target = _target(out, _name(data, dataset), replace=replace)
     asked = {"size": size, "minutes": minutes, "seed": seed, "way": way, "backbone": backbone}
     run = settings().home / "runs" / _key(dataset, asked)
+    left = _left(run, out, dataset)
+    target, replace = (left, True) if left else (_target(out, _name(data, dataset), replace=replace), replace)
     trained = fit(dataset, TrainRequest(size=size, way=way, minutes=minutes, seed=seed, backbone=backbone), run)
+    write_text(run / _GOAL, str(target.absolute()))
     result = _store(target, dataset, seen, trained, findings, replace=replace)
-    shutil.rmtree(run, ignore_errors=True)
     resolve.remember(dataset, target, {**asked, "data": str(data), "val": str(val) if val else None}, parents)
+    shutil.rmtree(run, ignore_errors=True)
     return result.model_copy(update={"seconds": round(time.perf_counter() - begun, 1)})
 
 
@@ -165,6 +168,23 @@ def _target(out: Path | None, name: str, *, replace: bool) -> Path:
         number += 1
         stem = models / f"{name}-{number}"
     return stem
+
+
+_GOAL = "goal"  # in the run's folder: where the model goes, from the moment that it is written
+
+
+def _left(run: Path, out: Path | None, dataset: Dataset) -> Path | None:
+    """The model that this same training wrote before it was killed, when it was killed before its end: it is written again."""
+    from sightline.runtime.bundle import CARD
+
+    goal = run / _GOAL
+    if not goal.is_file():
+        return None
+    target = Path(goal.read_text())
+    card = target / CARD
+    if (out is not None and out.absolute() != target) or not card.is_file():
+        return None
+    return target if json.loads(card.read_bytes()).get("dataset", {}).get("hash") == dataset.hash else None
 
 
 def _key(dataset: Dataset, asked: dict[str, Any]) -> str:
