@@ -7,13 +7,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from pictures import class_folders, drawn, encoded
 from sightline.data import cleaning
 from sightline.data.cleaning import KINDS, by_kind, look_over, ordered
 from sightline.data.found import read_as_found
 from sightline.data.manifest import with_hashes
+from sightline.data.matches import pairs
+from sightline.data.mend import plan
 from sightline.data.survey import survey
 from sightline.types import Finding
 
@@ -93,6 +95,24 @@ def test_copies_leaks_and_conflicts(tmp_path: Path) -> None:
     assert [set(items) for items in names(found, "label_conflict")] == [{"train/red/red-2.jpg", "train/blue/conflict.jpg"}]
     assert {"train/green/green-1.jpg", "train/green/smaller.jpg"} in [set(items) for items in names(found, "near_duplicate")]
     assert len(found["exact_duplicate"]) == 2
+
+
+def test_mirrored_and_turned_copies(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    class_folders(photos / "train", 6)
+    class_folders(photos / "test", 6, seed=100)
+    mirrored = ImageOps.mirror(Image.open(photos / "test" / "red" / "red-1.jpg"))
+    turned = Image.open(photos / "train" / "green" / "green-1.jpg").rotate(90, expand=True)
+    (photos / "train" / "red" / "mirrored.jpg").write_bytes(encoded(mirrored, quality=92))
+    (photos / "train" / "blue" / "turned.jpg").write_bytes(encoded(turned, quality=92))
+    dataset = read_as_found(photos)
+    seen = survey(dataset, quality=True)
+    found = by_kind(look_over(dataset, seen, pairs(seen)))
+    assert [set(items) for items in names(found, "leak")] == [{"train/red/mirrored.jpg", "test/red/red-1.jpg"}]
+    assert [set(items) for items in names(found, "label_conflict")] == [{"train/green/green-1.jpg", "train/blue/turned.jpg"}]
+    assert len(found["near_duplicate"]) == 2
+    steps = plan(dataset, seen, look_over(dataset, seen, pairs(seen)), matches=pairs(seen))
+    assert steps.dropped == {"train/red/mirrored.jpg": "leak"}
 
 
 def test_labels(photos: Path) -> None:

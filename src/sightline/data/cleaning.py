@@ -18,6 +18,7 @@ from sightline.data import quality
 from sightline.data.health import check
 from sightline.data.kept import Kept, kept
 from sightline.data.manifest import in_threads
+from sightline.data.matches import Matches
 from sightline.data.names import Spelling, label_spellings, wrong_name
 from sightline.data.survey import Survey
 from sightline.errors import SightlineError
@@ -64,16 +65,19 @@ _PRIVATE = "S200"
 _GRAVE = ("GPS", "owner", "serial")
 
 
-def look_over(dataset: Dataset, seen: Survey) -> list[Finding]:
+def look_over(dataset: Dataset, seen: Survey, matches: Matches | None = None) -> list[Finding]:
     """All findings that need no network of neurons, gravest kinds first. `seen`: the survey with quality numbers.
 
+    `matches`: what `matches.pairs` found, with mirrored, turned and cropped copies; without it only look-alikes are known.
     Raises ValueError when the survey has none (a mistake of the caller).
     """
     if seen.quality is None:
         raise ValueError("the survey must be made with quality=True")
     groups = spellings(dataset)
     merged = {other: group.right for group in groups if group.sure for other in group.others}
-    found = [*_left_out(dataset.failures), *_health(respelt(dataset, merged), seen)]
+    judged = respelt(dataset, merged)
+    found = [*_left_out(dataset.failures), *_health(judged, seen)]
+    found += _hidden_copies(judged, seen, matches) if matches is not None else []
     names = [item.name for item in dataset.items]
     for spot, kind, score, message in quality.remarks(seen.quality, seen.widths, seen.heights):
         found.append(_one(kind, names[spot], message, _ADVICE[kind], score))
@@ -133,6 +137,46 @@ def _health(dataset: Dataset, seen: Survey) -> Iterator[Finding]:
     for finding in check(dataset, seen):
         if finding.kind in KINDS and finding.kind != "missing_label":  # those are named one by one
             yield finding.model_copy(update={"severity": _SEVERITY.get(finding.kind, "info")})
+
+
+_COPY = {"mirrored": "a mirrored copy", "rotated": "a turned copy", "cropped": "a cropped copy"}
+
+
+def _hidden_copies(dataset: Dataset, seen: Survey, matches: Matches) -> Iterator[Finding]:
+    """Pairs that only a closer look finds: mirrored, turned, cropped ones."""
+    families = seen.families()
+    for a, b, kind, score in zip(*(column.tolist() for column in matches), strict=True):
+        if families[a] == families[b]:
+            continue
+        one, other = dataset.items[a], dataset.items[b]
+        said = f"{other.name} is {_COPY.get(kind, 'another version')} of {one.name}"
+        sure = round(min(float(score), 1.0), 4)
+        yield Finding(
+            kind="near_duplicate",
+            items=(one.name, other.name),
+            message=f"one is {_COPY.get(kind, 'another version')} of the other: {one.name} and {other.name}",
+            fix="keep one of them if that is not wanted",
+            score=0.9 * sure,
+            severity="info",
+        )
+        if one.split and other.split and one.split != other.split:
+            yield Finding(
+                kind="leak",
+                items=(one.name, other.name),
+                message=f"{one.split} and {other.split} share a picture: {said}",
+                fix=f"delete one of them: scores on {other.split if one.split == 'train' else one.split} are too good with it",
+                score=0.8 * sure,
+                severity="warning",
+            )
+        if one.labels and other.labels and set(one.labels) != set(other.labels):
+            yield Finding(
+                kind="label_conflict",
+                items=(one.name, other.name),
+                message=f"{said}, with another label: {' | '.join(one.labels)} and {' | '.join(other.labels)}",
+                fix="decide which label is right",
+                score=0.6 * sure,
+                severity="warning",
+            )
 
 
 def _names(items: Sequence[Item], formats: NDArray[np.bytes_]) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from sightline.data.classes import ordered, positive
 from sightline.data.cleaning import KINDS, respelt, spellings
 from sightline.data.duplicates import alike, disagreement
 from sightline.data.manifest import manifest_hash, without
+from sightline.data.matches import Matches
 from sightline.data.names import right_name
 from sightline.data.survey import Survey
 from sightline.errors import UsageError
@@ -79,8 +80,13 @@ def chosen(drop: str) -> frozenset[str]:
     return frozenset(kinds)
 
 
-def plan(dataset: Dataset, seen: Survey, findings: Sequence[Finding], drop: Collection[str] = ()) -> Plan:
-    """What to do about `findings`; the kinds in `drop` are left out as well (of pictures that look the same: all but one)."""
+def plan(
+    dataset: Dataset, seen: Survey, findings: Sequence[Finding], drop: Collection[str] = (), matches: Matches | None = None
+) -> Plan:
+    """What to do about `findings`; the kinds in `drop` are left out as well (of pictures that look the same: all but one).
+
+    `matches`: as of `cleaning.look_over`. A hidden copy in training of what is tested on goes; others are listed only.
+    """
     parts = {item.name: item.split for item in dataset.items}
     dropped: dict[str, str] = {}
     for finding in findings:
@@ -92,7 +98,7 @@ def plan(dataset: Dataset, seen: Survey, findings: Sequence[Finding], drop: Coll
             names = sorted(finding.items, key=lambda name: _RANK[parts.get(name)])[1:] if several else finding.items
             for name in names:
                 dropped.setdefault(name, finding.kind)
-    _copies(dataset, seen, dropped)
+    _copies(dataset, seen, matches, dropped)
     renamed = {
         item.name: better
         for item, kind in zip(dataset.items, seen.formats.tolist(), strict=True)
@@ -140,7 +146,7 @@ def _unique(names: Mapping[str, str], taken: Collection[str]) -> dict[str, str]:
 # --- copies: which of them stays
 
 
-def _copies(dataset: Dataset, seen: Survey, dropped: dict[str, str]) -> None:
+def _copies(dataset: Dataset, seen: Survey, matches: Matches | None, dropped: dict[str, str]) -> None:
     """Adds to `dropped`: copies in training of what is tested on, equal files, smaller versions of the same picture."""
     items = dataset.items
     ranks = [_RANK[item.split] for item in items]
@@ -156,7 +162,7 @@ def _copies(dataset: Dataset, seen: Survey, dropped: dict[str, str]) -> None:
         given = [spot for spot in spots if items[spot].split]
         best = min((ranks[spot] for spot in given), default=0)
         leave_out((spot for spot in given if ranks[spot] > best), "leak")
-    links = _links(seen)
+    links = [*_links(seen), *_hidden(seen, matches)]
     across = [(a, b) for a, b, _ in links if items[a].split and items[b].split and ranks[a] != ranks[b]]
     for a, b in sorted(across, key=lambda pair: min(ranks[pair[0]], ranks[pair[1]])):  # test before validation
         if a not in gone and b not in gone:
@@ -212,3 +218,11 @@ def _links(seen: Survey) -> list[tuple[int, int, bool]]:
     same = [seen.sha256[a] == seen.sha256[b] for a, b in pairs.tolist()]
     found = zip(first.tolist(), second.tolist(), sure.tolist(), same, strict=True)
     return [(a, b, certain) for a, b, certain, equal in found if not equal]
+
+
+def _hidden(seen: Survey, matches: Matches | None) -> list[tuple[int, int, bool]]:
+    """The same for copies that only a closer look finds; never certain."""
+    if matches is None:
+        return []
+    pairs = zip(matches.first.tolist(), matches.second.tolist(), strict=True)
+    return [(a, b, False) for a, b in pairs if seen.sha256[a] != seen.sha256[b]]

@@ -19,7 +19,7 @@ from sightline.data.duplicates import Pairs, families, merged
 from sightline.data.kept import Kept, kept
 from sightline.data.looks import COLOURS, GREYS, SIDE, Hashes, Miniatures, look, perceptual, small
 from sightline.data.manifest import in_threads
-from sightline.data.quality import COLUMNS
+from sightline.data.quality import COLUMNS, MEASURES
 from sightline.errors import DatasetError, SightlineError
 from sightline.settings import settings
 from sightline.types import Dataset, ErrorInfo, Failure
@@ -103,7 +103,7 @@ def survey(dataset: Dataset, *, quality: bool = False) -> Survey:
     folder = settings().cache / "surveys"
     with (
         kept(folder / f"looks-{LOOKS}", LOOK) as looks,
-        kept(folder / f"quality-{LOOKS}" if quality else None, QUALITY) as rated,
+        kept(folder / f"quality-{LOOKS}-{MEASURES}" if quality else None, QUALITY) as rated,
     ):
 
         def work(spots: Sequence[int]) -> list[None]:

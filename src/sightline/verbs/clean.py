@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from sightline import __version__
-from sightline.errors import DatasetError, NotFoundError, SightlineError, UsageError
+from sightline.errors import DatasetError, NotFoundError, UsageError
 from sightline.types import Dataset, Failure, Finding, Made, Record
 
 if TYPE_CHECKING:
@@ -75,23 +74,26 @@ def clean(
     """
     from sightline.data.cleaning import look_over, ordered
     from sightline.data.manifest import with_hashes
+    from sightline.data.matches import pairs
     from sightline.data.mend import chosen, plan
     from sightline.data.survey import survey
+    from sightline.verbs.clean_story import write_page
 
     _check(fix=fix, out=out, into=into, format=format, drop=drop)
     also = chosen(drop)
     dataset = _dataset(data, labels)
     seen = survey(dataset, quality=True)
     dataset = with_hashes(dataset, seen.sha256)
-    findings = look_over(dataset, seen)
+    matches = pairs(seen)
+    findings = look_over(dataset, seen, matches)
     if suspects:
         findings = ordered([*findings, *_suspects(dataset, findings, seed)])
     mended: Mended | None = None
     failures: tuple[Failure, ...] = ()
     if fix:
-        steps = plan(dataset, seen, findings, also)
+        steps = plan(dataset, seen, findings, also, matches)
         mended, failures = _mend(dataset, steps, findings, drop=also, out=out, into=into, format=format)
-    page = _report(dataset, findings, mended, report)
+    page = write_page(dataset, findings, tuple(sentences(mended)) if mended else (), report)
     return Cleaned(
         findings=tuple(findings),
         counts=_counts(findings),
@@ -199,61 +201,7 @@ def _counts(findings: Sequence[Finding]) -> dict[str, int]:
     return {kind: len(group) for kind, group in by_kind(findings).items()}
 
 
-def _report(dataset: Dataset, findings: Sequence[Finding], done: Mended | None, place: Path | None) -> Path:
-    """Write the page: of each kind the surest findings with their pictures."""
-    from sightline.data.cleaning import KINDS, by_kind
-    from sightline.data.manifest import in_threads
-    from sightline.data.mend import DONE
-    from sightline.files import write_text
-    from sightline.measure.clean_report import MOST, PICTURES, CleanStory, Kind, Shown, clean_page
-    from sightline.settings import settings
-
-    groups = by_kind(findings)
-    shown = {kind: group[:MOST] for kind, group in groups.items()}
-    uris = {item.name: item.uri for item in dataset.items}
-    names = dict.fromkeys(name for group in shown.values() for one in group for name in one.items[:PICTURES])
-    wanted = [name for name in names if name in uris]
-    small = dict(zip(wanted, in_threads("Drawing the report", [uris[name] for name in wanted], _thumbnails), strict=True))
-    kinds = [
-        Kind(
-            name=kind,
-            called=KINDS[kind],
-            mends=DONE.get(kind, "listed only"),
-            number=len(groups[kind]),
-            shown=tuple(
-                Shown(one, tuple((name, small[name]) for name in one.items[:PICTURES] if name in small)) for one in group
-            ),
-        )
-        for kind, group in shown.items()
-    ]
-    story = CleanStory(
-        title=f"{dataset.name}: what clean found",
-        pictures=len(dataset.items),
-        kinds=kinds,
-        done=tuple(_sentences(done)) if done else (),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    target = place or settings().home / "reports" / f"clean-{dataset.name}-{dataset.hash[:8]}"
-    page = target if target.suffix.lower() in (".html", ".htm") else target / "report.html"
-    write_text(page, clean_page(story))
-    return page
-
-
-def _thumbnails(files: Sequence[str]) -> list[bytes]:
-    """Small pictures; empty for what cannot be read."""
-    from sightline.measure.thumbnails import SIDE, thumbnail
-    from sightline.runtime.pixels import decode, read_picture
-
-    found: list[bytes] = []
-    for file in files:
-        try:
-            found.append(thumbnail(decode(read_picture(file), shorter=SIDE)))
-        except SightlineError:
-            found.append(b"")
-    return found
-
-
-def _sentences(done: Mended) -> Iterator[str]:
+def sentences(done: Mended) -> Iterator[str]:
     """What --fix did, in words."""
     from sightline.data.cleaning import KINDS
 
@@ -289,7 +237,7 @@ def show(result: Cleaned) -> RenderableType:
             table.add_row(kind, f"{count:,}", KINDS[kind], Text(mends or "listed only", style="" if mends else "dim"))
         rows += [Text(), table]
     if result.mended is not None:
-        rows += [Text(), *(Text(f"- {line}") for line in _sentences(result.mended))]
+        rows += [Text(), *(Text(f"- {line}") for line in sentences(result.mended))]
     if result.failures:
         first = result.failures[0]
         rows.append(
