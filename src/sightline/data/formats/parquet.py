@@ -173,7 +173,9 @@ def _sample(path: Path, columns: _Columns, batch: Any, row: int, number: int) ->
     except ValueError as error:  # text that is not UTF-8
         return left_out(otherwise, "row_broken", f"{path.name} row {number + 1}: {_short(error)}")
     if not isinstance(data, bytes):
-        return left_out(otherwise, "picture_missing", f"{path.name} row {number + 1} holds no picture bytes")
+        lacks = "only a picture's path" if isinstance(name, str) and name else "no picture"
+        hint = "`sightline collect` reads tables of paths and addresses"
+        return left_out(otherwise, "picture_missing", f"{path.name} row {number + 1} holds {lacks}, not its bytes", hint)
     return Sample(data, plain_name(name, otherwise) if isinstance(name, str) else otherwise, about)
 
 
@@ -232,8 +234,9 @@ def _arrow_schema(schema: _Schema, classes: tuple[str, ...]) -> Any:
     if schema.placed:
         boxes = arrow.list_(arrow.list_(arrow.float64()))
         fields.append(("objects", arrow.struct([("bbox", boxes), ("category", arrow.list_(number))])))
-        box = {"feature": {"dtype": "float64", "_type": "Value"}, "length": 4, "_type": "Sequence"}
-        features["objects"] = {"feature": {"bbox": box, "category": named}, "_type": "Sequence"}
+        box = {"feature": {"dtype": "float64", "_type": "Value"}, "_type": "Sequence"}
+        category = {"feature": named, "_type": "Sequence"}
+        features["objects"] = {"bbox": {"feature": box, "_type": "Sequence"}, "category": category}
     for name in schema.texts:
         fields.append((name, text))
         features[name] = {"dtype": "string", "_type": "Value"}
