@@ -6,7 +6,8 @@ Knows how they are recognised by their first bytes; rendering them is runtime.gu
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Literal
+import threading
+from typing import TYPE_CHECKING, Literal
 
 from sightline.errors import PictureError
 
@@ -35,6 +36,7 @@ class Drawings:
     def __init__(self, side: int, *, eps: bool = False) -> None:
         self._side, self._eps = side, eps
         self._guard: Guard | None = None
+        self._starting = threading.Lock()
 
     def png(self, data: bytes, kind: Drawing) -> bytes:
         """The drawing as PNG bytes without metadata, `side` pixels at its longer side. PictureError, MissingExtraError."""
@@ -47,12 +49,13 @@ class Drawings:
         Image.fromarray(pixels).save(stream, "PNG")
         return stream.getvalue()
 
-    def _opened(self) -> Any:
-        if self._guard is None:
-            from sightline.runtime.guard import Guard
+    def _opened(self) -> Guard:
+        with self._starting:
+            if self._guard is None:
+                from sightline.runtime.guard import Guard
 
-            self._guard = Guard(eps=self._eps)
-        return self._guard
+                self._guard = Guard(eps=self._eps)
+            return self._guard
 
     def close(self) -> None:
         if self._guard is not None:

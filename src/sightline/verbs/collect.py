@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import DatasetError, StoppedError, StorageError, UsageError, missing_extra
-from sightline.types import Facts, Failure, Item, Made, Record
+from sightline.types import Dataset, Facts, Failure, Item, Made, Record
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -63,8 +63,8 @@ def collect(
     Args:
         source: A folder, zip, tar or dataset of any known format; a CSV, JSON-lines or Parquet table of paths or addresses; a
             text file of addresses; an http(s) page, picture or archive; a bucket (s3://, gs://, az://); a video; camera:0.
-        into: A name in the workspace (collecting again adds to it), or a folder: a path with a /, an existing folder, or a name
-            with a suffix.
+        into: A name in the workspace (collecting again adds to it), or a folder: a path with a /, an empty folder, or a
+            name with a suffix.
         format: For a folder: how to write it (folders, csv, coco, yolo, ...); by default one that holds all that is known.
         labels: A CSV with the labels of the pictures, when it does not lie beside them.
         label: One label for every picture.
@@ -83,7 +83,7 @@ def collect(
         rate: Requests a second to one host.
         allow_private: Also fetch from this machine and its own network.
     """
-    given: dict[str, Any] = {name: value for name, value in locals().items() if value not in (None, "", False)}
+    given: dict[str, Any] = {name: value for name, value in locals().items() if not _silent(value)}
     folder = _folder(into)
     _check(into, folder, given)
     from sightline.settings import settings
@@ -110,11 +110,19 @@ def collect(
 # --- what was asked for
 
 
+def _silent(value: object) -> bool:
+    """Whether an option was left as it is."""
+    return value is None or value is False or value == ""
+
+
 def _folder(into: str) -> Path | None:
-    """The folder that `into` means; None when it is a name in the workspace."""
+    """The folder that `into` means; None when it is a name in the workspace.
+
+    A plain word beside a folder that holds something is a name: collecting into that folder could not be meant.
+    """
     path = Path(into).expanduser()
-    separated = "/" in into or "\\" in into or into in (".", "..")
-    return path.absolute() if separated or path.suffix or path.is_dir() else None
+    written = "/" in into or "\\" in into or into in (".", "..") or path.suffix != ""
+    return path.absolute() if written or (path.is_dir() and not any(path.iterdir())) else None
 
 
 def _check(into: str, folder: Path | None, given: dict[str, Any]) -> None:
@@ -253,7 +261,7 @@ def _written(items: list[Item], failures: list[Failure], abouts: list[About], fo
     from sightline.verbs.merge import merged
 
     whole = merged(folder.name, None, items, abouts, failures=failures, source=str(given["source"]))
-    format = given.get("format") or _fitting(whole.dataset.task, whole.dataset.items)
+    format = given.get("format") or _fitting(whole.dataset)
     if folder.is_dir():
         folder.rmdir()  # it is empty, and the new one is moved into its place whole
     lost = export(whole.dataset, format, folder, keep_metadata="keep_metadata" in given)
@@ -268,12 +276,14 @@ def _written(items: list[Item], failures: list[Failure], abouts: list[About], fo
     )
 
 
-def _fitting(task: str, items: tuple[Item, ...]) -> str:
+def _fitting(dataset: Dataset) -> str:
     """The plainest format that holds all that is known."""
-    if task == "detection":
+    if dataset.task == "detection":
         return "coco"
-    noted = any(item.group or item.facts for item in items)
-    return "folders" if not noted and all(len(item.truth) == 1 for item in items) else "csv"
+    if any(item.facts or not item.truth for item in dataset.items):
+        return "imagefolder"
+    several = dataset.task == "multilabel" or any(item.group for item in dataset.items)
+    return "csv" if several else "folders"
 
 
 def _has_store() -> bool:
