@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     settings.cache_clear()
     yield
     settings.cache_clear()
+    workspaces = sys.modules.get("sightline.store.database")
+    if workspaces is not None:
+        workspaces.forget()
 
 
 @pytest.fixture(scope="session")
