@@ -38,6 +38,12 @@ def numbers(values: object, most: int = 1_000_000) -> list[float] | None:
     """A list of finite numbers; None when it is no list, too long, or one of them is none."""
     if not isinstance(values, list | tuple) or len(values) > most:
         return None
+    if {*map(type, values)} <= {int, float}:  # nearly always; a polygon has hundreds
+        try:
+            plain = [*map(float, values)]
+        except OverflowError:
+            return None
+        return plain if all(map(math.isfinite, plain)) else None
     found = [number(value) for value in values]
     return None if any(value is None for value in found) else [value for value in found if value is not None]
 

@@ -38,6 +38,17 @@ class Canvas(NamedTuple):
     turn: int = 1
     differs: bool = False  # the stated size fits neither the stored nor the upright picture, nor a scaled one
 
+    @property
+    def plain(self) -> bool:
+        """Whether the document measures in pixels of the upright picture."""
+        return self.turn == 1 and self.base == (self.width, self.height)
+
+    def points(self, points: Sequence[Point]) -> list[Point]:
+        """The same for many: most documents need no change at all."""
+        if self.plain and points and max(map(abs, bounds(points))) <= _FAR:
+            return list(points)
+        return [self.point(x, y) for x, y in points]
+
     def point(self, x: float, y: float) -> Point:
         """Of the upright picture; may lie outside. PlaceError for numbers that no picture reaches."""
         if not (abs(x) <= _FAR and abs(y) <= _FAR):
@@ -90,19 +101,25 @@ def box_on(canvas: Canvas, x0: float, y0: float, x1: float, y1: float) -> Box:
 
 def polygon_on(canvas: Canvas, points: Sequence[Point]) -> tuple[Point, ...]:
     """A polygon clipped to the picture; PlaceError for fewer than three points, no area, or none of it in the picture."""
-    ring = [canvas.point(x, y) for x, y in points]
-    for axis, size in ((0, canvas.width), (1, canvas.height)):
-        for bound, sign in ((0.0, 1.0), (float(size), -1.0)):
-            ring = _cut(ring, axis, bound, sign)
-    rounded = tuple((_clip(x, canvas.width), _clip(y, canvas.height)) for x, y in ring)
+    ring = canvas.points(points)
+    if len(ring) >= 3:
+        x0, y0, x1, y1 = bounds(ring)
+        for axis, bound, sign, out in (
+            (0, 0.0, 1.0, x0 < 0),
+            (0, float(canvas.width), -1.0, x1 > canvas.width),
+            (1, 0.0, 1.0, y0 < 0),
+            (1, float(canvas.height), -1.0, y1 > canvas.height),
+        ):
+            ring = _cut(ring, axis, bound, sign) if out else ring
+    rounded = tuple((round(x, DECIMALS), round(y, DECIMALS)) for x, y in ring)
     if len(rounded) < 3 or area(rounded) <= 0:
         raise PlaceError("polygon_empty", f"a polygon of {len(points)} points without area in the picture")
     return rounded
 
 
 def _cut(ring: list[Point], axis: int, bound: float, sign: float) -> list[Point]:
-    """The part of a ring on one side of a line (Sutherland and Hodgman, 1974); unchanged when it lies there already."""
-    if all(sign * (point[axis] - bound) >= 0 for point in ring):
+    """The part of a ring on one side of a line (Sutherland and Hodgman, 1974)."""
+    if not ring:
         return ring
     found: list[Point] = []
     for before, after in zip([ring[-1], *ring[:-1]], ring, strict=True):
@@ -124,7 +141,7 @@ def area(ring: Sequence[Point]) -> float:
 
 def bounds(points: Sequence[Point]) -> Box:
     """The smallest box around points."""
-    xs, ys = [x for x, _ in points], [y for _, y in points]
+    xs, ys = zip(*points, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
 
 

@@ -55,11 +55,15 @@ def _names_file(place: Place) -> str | None:
     """The file with the names of the classes, at the top first: data.yaml, classes.txt, obj.names."""
     if place.given is not None:
         return place.given
-    near = sorted((file for file in place.tree.files if file.count("/") <= 2), key=lambda file: (file.count("/"), file))
-    for file in near:
-        if file.lower().endswith((".yaml", ".yml")) and "names" in head_of(place.tree.root / file, 1 << 16):
+    lists = [file for file in place.documents(".txt", ".names", ".labels", depth=2) if file.rpartition("/")[2].lower() in NAMES]
+    for file in sorted(place.documents(".yaml", ".yml", depth=2), key=_depth):
+        if "names" in head_of(place.tree.root / file, 1 << 16):
             return file
-    return next((file for file in near if file.rpartition("/")[2].lower() in NAMES), None)
+    return min(lists, key=_depth, default=None)
+
+
+def _depth(file: str) -> tuple[int, str]:
+    return file.count("/"), file
 
 
 def _label_file(picture: str, known: frozenset[str]) -> str | None:
