@@ -73,6 +73,13 @@ def test_pictures_without_labels_and_of_one_class(tmp_path: Path, options):
     assert [row[1] for row in got(one, options)] == [("red",), ("red",)]
 
 
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "~nobody/x", "/nothing/at/all"])
+def test_names_of_nothing(options, name: str):
+    with pytest.raises(NotFoundError) as caught:
+        arrive(name, options)
+    assert caught.value.hint
+
+
 def test_nothing_there(tmp_path: Path, options):
     with pytest.raises(NotFoundError, match="no such folder"):
         arrive(str(tmp_path / "nothing"), options)

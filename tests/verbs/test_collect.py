@@ -164,6 +164,23 @@ def test_boxes_are_blurred_while_collecting(tmp_path: Path):
     assert kept("people").task == "detection"
 
 
+def test_without_the_extra(tmp_path: Path):
+    """Local sources into a folder need nothing but the base install; the rest says which extra it needs."""
+    class_folders(tmp_path / "in", per_class=1, classes=("red", "green"))
+    (tmp_path / "t.csv").write_text("file,label\nin/red/red-0.jpg,red\nin/green/green-0.jpg,green\n")
+    (tmp_path / "list.txt").write_text("https://host.example/a.jpg\n")
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(['sqlalchemy', 'alembic', 'httpcore', 'fsspec', 'pyarrow'])\n"
+        "from sightline.verbs.collect import collect; from sightline.errors import MissingExtraError\n"
+        "print(collect('in', into='./a').count, collect('t.csv', into='./b').count)\n"
+        "for source, into in (('in', 'name'), ('list.txt', './c'), ('https://host.example', './c'), ('s3://x', './c')):\n"
+        "    try: collect(source, into=into)\n"
+        "    except MissingExtraError as error: print(error.hint)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["2 2", *["pip install 'sightline[store]'"] * 4]
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     from sightline.cli import main
 

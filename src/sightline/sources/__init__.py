@@ -93,14 +93,20 @@ def _names_addresses(source: str) -> bool:
     """Whether a text file's first line that says something is a web address."""
     if _suffix(source) not in (".txt", ".list", ".urls", ""):
         return False
-    with Path(source).expanduser().open("rb") as stream:
-        lines = stream.read(1 << 16).decode("utf-8-sig", errors="replace").splitlines()
+    try:
+        with Path(source).expanduser().open("rb") as stream:
+            lines = stream.read(1 << 16).decode("utf-8-sig", errors="replace").splitlines()
+    except OSError:
+        return False
     first = next((line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
     return first.lower().startswith(("http://", "https://"))
 
 
 def _is_file(source: str) -> bool:
-    return Path(source).expanduser().is_file()
+    try:
+        return Path(source).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):  # names that no system knows
+        return False
 
 
 KINDS: dict[str, Kind] = {
@@ -112,6 +118,22 @@ KINDS: dict[str, Kind] = {
     "table": Kind(lambda source: _is_file(source) and _suffix(source) in TABLES, partial(_from, "tables")),
     "folder": Kind(lambda _: True, partial(_from, "places")),  # a folder or archive of any layout, or one picture
 }
+
+
+def _exists(source: str) -> bool:
+    try:
+        return Path(source).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+def _near(source: str) -> str:
+    from sightline.data.pictures import near_names
+
+    try:
+        return near_names(Path(source).expanduser())
+    except (OSError, ValueError, RuntimeError):
+        return "check the spelling"
 
 
 def kind_of(source: str) -> str:
@@ -130,10 +152,6 @@ def arrive(source: str, options: Options) -> Iterator[Arrival | Failure]:
 
         source = unquote(urlsplit(source).path)
     kind = kind_of(source)
-    if kind == "folder" and not Path(source).expanduser().exists():
-        from sightline.data.pictures import near_names
-
-        raise NotFoundError(
-            f"no such folder, file or address: {source}", hint=near_names(Path(source).expanduser()), detail={"path": source}
-        )
+    if kind == "folder" and not _exists(source):
+        raise NotFoundError(f"no such folder, file or address: {source[:300]}", hint=_near(source), detail={"path": source})
     return KINDS[kind].arrivals(source, options)

@@ -13,12 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sightline.data.listing import left_out
 from sightline.data.pictures import is_junk, is_picture
 from sightline.errors import DatasetError, FetchError, NotFoundError, missing_extra
 from sightline.runtime.limits import standard_limits
 from sightline.sources import About, Arrival, Options
 from sightline.sources.drawings import SUFFIXES as DRAWINGS
-from sightline.sources.lists import failed
+from sightline.sources.wanted import failed
 from sightline.types import Facts, Failure
 
 THREADS = 8  # objects that are read at the same time
@@ -42,7 +43,8 @@ def arrivals(source: str, options: Options) -> Iterator[Arrival | Failure]:
     names = [name.rpartition("/")[2] if whole else name.removeprefix(root).lstrip("/") for name in files]
     if not all(is_picture(name) or Path(name).suffix.lower() in DRAWINGS for name in names):
         copied = _copied(source, system, dict(zip(names, files, strict=True)), sizes, options.workspace)
-        yield from laid_out(copied / names[0] if whole else copied, options, facts=Facts(source=source), name=Path(root))
+        for found in laid_out(copied / names[0] if whole else copied, options, facts=Facts(source=source), name=Path(root)):
+            yield found if isinstance(found, Failure) else _inside(found, copied)
         return
     rows = by_folders(f"{scheme}:/", names)
     options.about(About(total=len(rows)))
@@ -56,6 +58,13 @@ def arrivals(source: str, options: Options) -> Iterator[Arrival | Failure]:
 
     fresh = [at for at, name in enumerate(files) if not options.known(f"{scheme}://{name.lstrip('/')}")]
     yield from _in_turn(fresh, bring)
+
+
+def _inside(found: Arrival, copied: Path) -> Arrival | Failure:
+    """A document of the bucket may name its own pictures only, not files of this machine."""
+    if found.path is None or found.path.resolve().is_relative_to(copied.resolve()):
+        return found
+    return left_out(found.name, "address_refused", "it lies outside the bucket", "give its own folder as SOURCE")
 
 
 def one(address: str) -> bytes | Failure:

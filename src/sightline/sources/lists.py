@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from sightline.errors import DatasetError, SightlineError
 from sightline.runtime.limits import standard_limits
@@ -13,19 +12,8 @@ from sightline.sources import Arrival, Options
 from sightline.sources.fetch import Access, Caps, fetch
 from sightline.sources.lanes import Lanes
 from sightline.sources.manners import Manners
-from sightline.types import Annotation, ErrorInfo, Facts, Failure, Split
-
-
-class Wanted(NamedTuple):
-    """A picture at a web address, and what is said about it."""
-
-    url: str
-    name: str = ""
-    labels: tuple[str, ...] = ()
-    marks: tuple[Annotation, ...] = ()
-    split: Split | None = None
-    group: str | None = None
-    facts: Facts | None = None
+from sightline.sources.wanted import Wanted, failed, name_of
+from sightline.types import Facts, Failure
 
 
 def arrivals(source: str, options: Options) -> Iterator[Arrival | Failure]:
@@ -75,15 +63,3 @@ def _brought(one: Wanted, caps: Caps, access: Access, watch: Manners) -> Arrival
         facts=facts if facts.source else facts.model_copy(update={"source": one.url}),
         address=one.url,
     )
-
-
-def failed(picture: str, error: SightlineError) -> Failure:
-    """A picture that did not arrive, and why."""
-    return Failure(picture=picture, error=ErrorInfo(code=error.code, message=error.message, hint=error.hint))
-
-
-def name_of(url: str) -> str:
-    """The last part of the address's path as a file name; "picture" when it says nothing."""
-    last = unquote(urlsplit(url).path.rpartition("/")[2])
-    plain = "".join(letter if letter.isprintable() and letter not in '\\/:*?"<>|' else "_" for letter in last).strip(". ")
-    return plain[-120:] or "picture"

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from sightline.data.pictures import SUFFIXES
 from sightline.sources.addresses import joined
-from sightline.sources.lists import Wanted
+from sightline.sources.wanted import Wanted
 from sightline.types import Facts
 
 MOST = 10_000  # pictures of one page

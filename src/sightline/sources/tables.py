@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,13 @@ from sightline.data.tables import COLUMNS, header_of
 from sightline.errors import DatasetError, missing_extra
 from sightline.sources import About, Arrival, Options
 from sightline.sources.addresses import joined
-from sightline.sources.fetch import Access
-from sightline.sources.lists import Wanted, fetched, name_of
-from sightline.sources.manners import Manners
+from sightline.sources.wanted import Wanted, name_of
 from sightline.types import Annotation, Facts, Failure
 
 _FILE = ("url", "image_url", "picture_url", "download_url", *COLUMNS["file"], "uri", "href")
 _BUCKETS = ("s3://", "gs://", "gcs://", "az://", "abfs://", "memory://")
 _MOST = 512 << 20  # bytes of a text table
+Bring = Callable[[Sequence[Wanted]], Iterator[Arrival | Failure]]
 
 
 def arrivals(source: str, options: Options) -> Iterator[Arrival | Failure]:
@@ -35,13 +34,20 @@ def arrivals(source: str, options: Options) -> Iterator[Arrival | Failure]:
         from sightline.sources.places import laid_out
 
         return laid_out(path, options)
-    return rows_of(path, options, Access(options.allow_private), None)
+
+    def bring(wanted: Sequence[Wanted]) -> Iterator[Arrival | Failure]:
+        from sightline.sources.fetch import Access
+        from sightline.sources.lists import fetched
+
+        return fetched(wanted, options, Access(options.allow_private))
+
+    return rows_of(path, options, bring)
 
 
-def rows_of(
-    path: Path, options: Options, access: Access, manners: Manners | None, *, base: str = ""
-) -> Iterator[Arrival | Failure]:
-    """The pictures of the table `path`. `base`: the address it was fetched from; its rows then mean no files of this machine.
+def rows_of(path: Path, options: Options, bring: Bring, *, base: str = "") -> Iterator[Arrival | Failure]:
+    """The pictures of the table `path`; `bring` fetches those that lie at web addresses.
+
+    base: the address the table itself was fetched from; its rows then mean no files of this machine.
 
     Raises DatasetError when no column names files, or the table cannot be read.
     """
@@ -69,7 +75,7 @@ def rows_of(
     for found in here:
         yield found if isinstance(found, Failure) else _local(found, path)
     if wanted:
-        yield from fetched(wanted, options, access, manners)
+        yield from bring(wanted)
 
 
 def _wanted(cell: str, words: Said) -> Wanted:

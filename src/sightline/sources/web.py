@@ -16,8 +16,9 @@ from sightline.sources import TABLES, About, Arrival, Options
 from sightline.sources.addresses import port_of
 from sightline.sources.drawings import kind_of_drawing
 from sightline.sources.fetch import Access, Caps, Fetched, fetch
-from sightline.sources.lists import addresses_in, fetched, name_of
+from sightline.sources.lists import addresses_in, fetched
 from sightline.sources.manners import Manners
+from sightline.sources.wanted import name_of
 from sightline.types import Facts, Failure
 
 WHOLE = Caps(bytes=20 << 30, total_s=3600.0)  # an archive of a whole dataset
@@ -44,7 +45,7 @@ def arrivals(source: str, options: Options) -> Iterator[Arrival | Failure]:
     elif Path(name_of(answer.url)).suffix.lower() in TABLES:
         from sightline.sources.tables import rows_of
 
-        yield from rows_of(file, options, access, manners, base=answer.url)
+        yield from rows_of(file, options, lambda wanted: fetched(wanted, options, access, manners), base=answer.url)
     elif head.lstrip(b"\xef\xbb\xbf").lower().startswith((b"http://", b"https://", b"#")):
         yield from fetched(addresses_in(file.read_bytes(), source), options, access, manners)
     else:
