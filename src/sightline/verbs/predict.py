@@ -37,12 +37,12 @@ def predict(pictures: list[Path], /, *, model: str | None = None, top: int | Non
     """
     from sightline.data.readers import read_pictures
     from sightline.progress import track
-    from sightline.runtime.bundle import latest
     from sightline.runtime.model import load
+    from sightline.verbs import resolve
 
     if top is not None and top < 1:
         raise UsageError(f"--top must be at least 1, got {top}")
-    recogniser = load(model or latest())
+    recogniser = load(resolve.model(model))
     paths = read_pictures(pictures)
     results: list[Prediction] = []
     failures: list[Failure] = []
