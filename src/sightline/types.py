@@ -89,6 +89,7 @@ class InputSpec(Record):
     interpolation: Literal["bilinear", "bicubic", "box"] = "bilinear"
     mean: tuple[float, float, float] = Field(default=(0.485, 0.456, 0.406), description="folded into the graph, 0..1 scale")
     std: tuple[float, float, float] = Field(default=(0.229, 0.224, 0.225), description="folded into the graph, 0..1 scale")
+    steps: tuple[str, ...] = Field(default=(), description="done on the resized picture, in order: white-balance, sharpen:0.5")
 
 
 class Score(Record):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sightline.errors import BundleError, ModelNotFoundError, StorageError
+from sightline.errors import BundleError, ModelNotFoundError, StorageError, UsageError
 from sightline.files import new_folder, write_text
 from sightline.settings import settings
 from sightline.types import BUNDLE_FORMAT, Card
@@ -102,6 +102,16 @@ def read_card(content: bytes, where: object) -> Card:
             f"the model {where} has format {card.format}; this version reads format {BUNDLE_FORMAT}",
             hint="use the version of sightline that made it, or train it again",
         )
+    if card.input.steps:
+        from sightline.runtime.adjust import read_steps
+
+        try:
+            read_steps(card.input.steps)
+        except UsageError as error:
+            raise BundleError(
+                f"the model {where} prepares pictures in a way that is not known here: {error.message}",
+                hint="use the version of sightline that made it, or train it again",
+            ) from error
     return card
 
 

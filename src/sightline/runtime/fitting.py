@@ -41,10 +41,20 @@ def place(picture: Image.Image, spec: InputSpec, extent: Extent | None = None) -
         canvas = np.empty((size, size, 3), np.uint8)
         canvas[:] = GREY
         x, y = (size - inner[0]) // 2, (size - inner[1]) // 2
-        canvas[y : y + inner[1], x : x + inner[0]] = _rgb(picture.resize(inner, resample, box=(0, 0, width, height)))
+        shown = _adjusted(_rgb(picture.resize(inner, resample, box=(0, 0, width, height))), spec)
+        canvas[y : y + inner[1], x : x + inner[0]] = shown
         return canvas
     box = _kept(width, height, spec) if spec.fit == "crop" else (0.0, 0.0, float(width), float(height))
-    return _rgb(picture.resize((size, size), resample, box=box))
+    return _adjusted(_rgb(picture.resize((size, size), resample, box=box)), spec)
+
+
+def _adjusted(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
+    """After the model's own steps: of the picture alone, before any ground is put around it."""
+    if not spec.steps:
+        return pixels
+    from sightline.runtime.adjust import adjusted
+
+    return adjusted(pixels, tuple(spec.steps))
 
 
 def _kept(width: float, height: float, spec: InputSpec) -> tuple[float, float, float, float]:

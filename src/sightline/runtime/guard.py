@@ -127,7 +127,7 @@ class Guard:
 
     def prepare(self, data: bytes, spec: InputSpec) -> NDArray[np.uint8]:
         """As `pixels.prepare`: uint8 (size, size, 3); also PictureTimeoutError, and UnavailableError after `close`."""
-        fields = {"size": spec.size, "fit": spec.fit, "crop": spec.crop, "interpolation": spec.interpolation}
+        fields = {name: getattr(spec, name) for name in ("size", "fit", "crop", "interpolation", "steps")}
         return self._ask({"spec": fields}, data)[0]
 
     def decode(self, data: bytes, shorter: int | None = None) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import PictureError, PictureTooLargeError, SightlineError
-from sightline.runtime import pipe
+from sightline.runtime import adjust, pipe  # noqa: F401 (adjust: loaded before memory is capped)
 from sightline.runtime.limits import Limits
 from sightline.runtime.pixels import decode, prepare
 
@@ -47,9 +47,11 @@ def warm() -> None:
     """Load the decoders before the first picture: one tiny JPEG takes every module of the usual way."""
     import simplejpeg
 
-    spec = cast(Any, SimpleNamespace(size=8, fit="crop", crop=1.0, interpolation="bilinear"))
+    spec = cast(Any, SimpleNamespace(size=8, fit="crop", crop=1.0, interpolation="bilinear", steps=()))
     prepare(simplejpeg.encode_jpeg(np.zeros((16, 16, 3), np.uint8)), spec, Limits())
     import PIL.AvifImagePlugin
+    import PIL.ImageFilter  # what a model's own steps need
+    import PIL.ImageOps
     import PIL.PngImagePlugin  # the second most frequent kind
 
     PIL.AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # every thread reserves address space, and the workers are the parallelism
