@@ -12,6 +12,7 @@ from PIL import Image
 from pictures import drawn, encoded
 from sightline.data.readers import read
 from sightline.errors import DatasetError
+from sightline.runtime.pixels import decode
 from sightline.types import Annotation, Dataset
 
 
@@ -197,3 +198,19 @@ def test_other_json_beside_class_folders_changes_nothing(tmp_path: Path) -> None
     (tmp_path / "info.json").write_text(json.dumps({"info": "mine", "pictures": 2}))
     (tmp_path / "tasks.json").write_text("[]")
     assert read(tmp_path).kind == "folders"
+
+
+@pytest.mark.parametrize("orientation", [1, 5, 6, 7, 8])
+def test_a_turned_box_holds_the_same_pixels(tmp_path: Path, orientation: int) -> None:
+    stored = Image.new("RGB", (60, 40), (0, 0, 0))
+    stored.paste((250, 0, 0), (8, 4, 20, 12))
+    exif = Image.Exif()
+    exif[274] = orientation
+    (tmp_path / "1.png").write_bytes(encoded(stored, "PNG", exif=exif))
+    document(tmp_path / "coco.json", ["1.png"], [{"bbox": [8, 4, 12, 8]}], (60, 40))
+    box = marks(read(tmp_path), "1")[0].box
+    assert box is not None
+    left, top, right, bottom = (int(value) for value in box)
+    red = decode((tmp_path / "1.png").read_bytes())[:, :, 0]
+    assert (red[top:bottom, left:right] == 250).all()
+    assert (red == 250).sum() == (right - left) * (bottom - top)
