@@ -19,6 +19,7 @@ from sightline.data.duplicates import Pairs, families, merged
 from sightline.data.kept import Kept, kept
 from sightline.data.looks import COLOURS, GREYS, SIDE, Hashes, Miniatures, look, perceptual, small
 from sightline.data.manifest import in_threads
+from sightline.data.matches import pairs
 from sightline.data.quality import COLUMNS, MEASURES
 from sightline.errors import DatasetError, SightlineError
 from sightline.settings import settings
@@ -84,8 +85,12 @@ class Survey:
         return chained(self.sha256)
 
     def families(self) -> NDArray[np.int64]:
-        """A number (n,) for each picture, shared by exact copies and by pictures that look the same."""
-        return families(self.hashes, self.miniatures, self.copies())
+        """A number (n,) for each picture, shared by copies and by pictures that look the same, mirrored and turned ones too.
+
+        Cropped and shifted ones beyond a few percent of the side are left to `matches.pairs`, which takes longer.
+        """
+        found = pairs(self, moved=False)
+        return families(self.hashes, self.miniatures, np.stack([found.first, found.second], axis=1))
 
 
 def survey(dataset: Dataset, *, quality: bool = False) -> Survey:
