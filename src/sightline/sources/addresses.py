@@ -131,7 +131,9 @@ def resolved(place: Place, *, allow_private: bool = False, seconds: float = 10.0
         why = refusal(address, allow_private=allow_private)
         if why:
             raise AddressError(
-                f"{place.host} leads to {address}, which is not fetched: {why}",
+                f"{place.host} is not fetched: {why}"
+                if address == place.host
+                else f"{place.host} leads to {address}, which is not fetched: {why}",
                 hint="" if allow_private else PRIVATE_HINT,
                 detail={"host": place.host, "address": address},
             )
