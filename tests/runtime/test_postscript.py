@@ -1,7 +1,8 @@
-"""EPS files: off unless switched on. Ghostscript itself is played by a script, which checks how it is called."""
+"""EPS files: off unless switched on. A script plays Ghostscript and checks how it is called; the real one is asked too."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,3 +79,29 @@ def test_eps(ghostscript: Callable[[], None], guard: Guard) -> None:
     ghostscript()
     with pytest.raises(MissingExtraError, match="Ghostscript"):
         guard.convert(EPS, "eps", 80)
+
+
+needs_ghostscript = pytest.mark.skipif(shutil.which("gs") is None, reason="Ghostscript is not installed")
+
+
+@needs_ghostscript
+def test_the_real_ghostscript_draws(guard: Guard) -> None:
+    drawing = EPS.replace(b"showpage", b"1 0 0 setrgbcolor 10 20 50 50 rectfill showpage")
+    picture = guard.convert(drawing, "eps", 200)
+    assert picture.shape == (100, 200, 3)
+    assert picture[50, 50].tolist() == [255, 0, 0]
+    assert picture[50, 150].tolist() == [255, 255, 255]
+
+
+@needs_ghostscript
+@pytest.mark.parametrize(
+    "attack",
+    ["({there}) (w) file closefile", "(%pipe%touch {there}) (w) file closefile", "({secret}) (r) file 99 string readline"],
+)
+def test_the_real_ghostscript_reaches_no_file(attack: str, guard: Guard, tmp_path: Path) -> None:
+    there, secret = tmp_path / "there", tmp_path / "secret"
+    secret.write_text("secret")
+    program = EPS.replace(b"showpage", attack.format(there=there, secret=secret).encode() + b" showpage")
+    with pytest.raises(PictureError):
+        guard.convert(program, "eps", 100)
+    assert not there.exists()

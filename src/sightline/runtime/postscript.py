@@ -19,6 +19,8 @@ _BOX = re.compile(rb"^%%(HiRes)?BoundingBox:\s*(-?[\d.]+)\s+(-?[\d.]+)\s+(-?[\d.
 _DOS = b"\xc5\xd0\xd3\xc6"
 _HEAD = 65_536  # bytes in which the bounding box is looked for, at both ends: "(atend)" puts it last
 MAX_ASPECT = 50.0
+# -dSAFER lets a program read and write the folder for temporary files (/tmp when nothing is said): there is none
+_NOWHERE = {"TMPDIR": "/dev/null/none", "TEMP": "/dev/null/none"}
 
 
 def draw_eps(data: bytes, side: int, ghostscript: str, seconds: float, limits: Limits) -> NDArray[np.uint8]:
@@ -41,7 +43,7 @@ def draw_eps(data: bytes, side: int, ghostscript: str, seconds: float, limits: L
         *("-c", f"{-left:.4f} {-bottom:.4f} translate", "-f", "-"),
     ]
     try:
-        done = subprocess.run(command, input=program, capture_output=True, timeout=seconds, check=False, env={}, cwd="/")
+        done = subprocess.run(command, input=program, capture_output=True, timeout=seconds, check=False, env=_NOWHERE, cwd="/")
     except subprocess.TimeoutExpired:
         raise PictureTimeoutError(f"the EPS took more than {seconds:.0f} s to draw", hint="export it as PNG") from None
     except OSError as error:
