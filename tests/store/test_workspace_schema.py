@@ -7,17 +7,26 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from sightline.errors import StorageError, UsageError
-from sightline.store.database import Database, database, forget
+from sightline.store.database import NEWEST, Database, database, forget
+from sightline.store.database import __file__ as migrations
 from sightline.store.schema import metadata
 
 
 def test_the_migrations_make_what_the_tables_say(db: Database) -> None:
     with db.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata) == []
+
+
+def test_the_newest_migration_is_known_by_name() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_current_head() == NEWEST
 
 
 def test_writes_are_on_the_disk_and_undone_whole(tmp_path: Path) -> None:

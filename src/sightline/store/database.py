@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from sightline.errors import StorageError, UsageError, missing_extra, storage_errors
 from sightline.settings import settings
 
+NEWEST = "0001"  # the last of migrations/versions
 BUSY_S = 60.0  # how long a writer waits for other processes' writers
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _open: dict[str, Database] = {}
@@ -117,18 +118,16 @@ def _engine(url: URL) -> Engine:
 
 def migrate(database: Database) -> None:
     """Bring the schema to the newest revision; several processes may do so at once. Raises StorageError for a newer one."""
+    with database.read() as connection:
+        known = inspect(connection).has_table("alembic_version")
+        if known and connection.scalar(text("SELECT version_num FROM alembic_version")) == NEWEST:
+            return  # before Alembic is imported: that takes longer than most questions to a workspace
     from alembic import command
     from alembic.config import Config
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
-    newest = ScriptDirectory.from_config(config).get_current_head()
-    with database.read() as connection:
-        if MigrationContext.configure(connection).get_current_revision() == newest:
-            return
     with database.write() as connection:
         if not database.sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(7451239)"))
