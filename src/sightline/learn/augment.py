@@ -1,5 +1,6 @@
-"""Random changes of a batch of pictures while training: one affine resampling, one colour matrix, erasing and mixing. Knows no
-labels' names.
+"""Random changes of a batch of pictures while training: one affine resampling, one colour matrix, noise, erasing and mixing.
+
+What only single pictures can have (bending, blur, RandAugment) is in transforms.py. Knows no labels' names.
 
 Every random number comes from the generator that is passed in: the same generator state gives the same batch, whatever else
 the program drew.
@@ -8,11 +9,13 @@ the program drew.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
+
+from sightline.learn.recipes import Changes, written
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -36,9 +39,21 @@ class Augment:
     mixup: float = 0.0  # Beta(mixup, mixup) of two pictures (arXiv 1710.09412)
     cutmix: float = 0.0  # probability of pasting a rectangle of another picture instead (arXiv 1905.04899)
     view: float = 1.0
+    crop: float = 1.0  # a part with at least this share of the picture's area is seen, anywhere in it (arXiv 1409.4842)
+    noise: float = 0.0  # Gaussian, with a sigma of up to this share of full white
+    each: tuple[str, ...] = ()  # changes of every picture by itself, before these here: "blur:0.005" (transforms.py)
 
 
 NONE = Augment(flip=False, degrees=0, scale=0, aspect=0, shift=0, colour=0)
+_FIELDS = {"rotate": "degrees", "translate": "shift"}  # a recipe's word -> the field, where they differ
+
+
+def asked_for(changes: Changes) -> Augment:
+    """What a recipe's text asks for: everything in it that whole batches can have, the rest picture by picture."""
+    amounts: dict[str, float | bool] = {_FIELDS.get(name, name): amount for name, amount in changes.by("batch").items()}
+    amounts["flip"] = "flip" in amounts
+    single = tuple(written(name, amount) for name, amount in changes.by("picture").items())
+    return replace(NONE, **amounts, each=single)  # type: ignore[arg-type]
 
 
 def augment(
@@ -58,6 +73,9 @@ def augment(
         pixels = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     if how.colour:
         pixels = _recolour(pixels, ground, how.colour, generator)
+    if how.noise:
+        sigma = torch.rand(len(images), 1, 1, 1, generator=generator) * (255 * how.noise)
+        pixels = pixels + (torch.randn(pixels.shape, generator=generator) * sigma).to(images.device)
     if how.erase:
         chosen = torch.rand(len(images), generator=generator) < how.erase
         pixels = pixels * _outside(_rectangles(len(images), (0.02, 0.2), generator), chosen, size, images.device)
@@ -67,7 +85,7 @@ def augment(
 
 
 def _moves(how: Augment) -> bool:
-    return how.flip or how.view != 1 or any((how.degrees, how.scale, how.aspect, how.shift))
+    return how.flip or how.view != 1 or how.crop != 1 or any((how.degrees, how.scale, how.aspect, how.shift))
 
 
 def _uniform(n: int, generator: Generator) -> Tensor:
@@ -83,6 +101,10 @@ def _affine(n: int, how: Augment, generator: Generator) -> Tensor:
     mirror = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0) if how.flip else torch.ones(n)
     x, y = scale * aspect * mirror, scale / aspect
     move_x, move_y = (_uniform(n, generator) * 2 * how.shift for _ in range(2))
+    if how.crop < 1:
+        side = (how.crop + torch.rand(n, generator=generator) * (1 - how.crop)).sqrt()
+        x, y = x * side, y * side
+        move_x, move_y = (move + _uniform(n, generator) * how.view * (1 - side) for move in (move_x, move_y))
     cos, sin = torch.cos(angle), torch.sin(angle)
     return torch.stack([torch.stack([x * cos, -sin * y, move_x], 1), torch.stack([sin * x, cos * y, move_y], 1)], 1)
 

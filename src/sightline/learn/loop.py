@@ -25,9 +25,19 @@ from sightline.errors import DataError, DatasetError, StoppedError, UsageError
 from sightline.learn import checkpoint as stored
 from sightline.learn.network import Classifier
 from sightline.learn.plan import Agreement, Plan, differences, keep_plan, kept_plan, within
-from sightline.learn.reproduce import generator, interruptible, reproducible, training_device
+from sightline.learn.reproduce import interruptible, reproducible, training_device
 from sightline.learn.smallmaps import use_convolutions
-from sightline.learn.step import Parts, TrainingData, assemble, decided, epoch_seconds, steps_per_epoch, train_step, validate
+from sightline.learn.step import (
+    Parts,
+    TrainingData,
+    assemble,
+    decided,
+    epoch_seconds,
+    order_of,
+    steps_per_epoch,
+    train_step,
+    validate,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +124,7 @@ def _train(
     with progress.task("Training", steps - state.step) as work:
         while not state.finished:
             epoch, begun = state.step // each, time.monotonic() - state.epoch_seconds
-            order = torch.randperm(len(data.images), generator=generator(plan.seed, "order", epoch))
+            order = order_of(parts, epoch)
             for index in range(state.step % each, each):
                 rows = order[index * plan.batch : (index + 1) * plan.batch]
                 loss, right = train_step(parts, rows, state.step, steps)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from sightline.errors import UsageError
 from sightline.files import write_text
 from sightline.learn.augment import Augment
+from sightline.learn.balance import POWER, Balance
 
 Precision = Literal["auto", "bf16", "float32"]
 Optimiser = Literal["adamw", "sgd"]
@@ -37,7 +38,8 @@ class Plan:
     label_smoothing: float = 0.1  # single-label tasks only
     ema: float = 0.99  # averaged weights are what is evaluated and kept; 0 switches averaging off
     clip: float = 5.0  # largest norm of the gradient; 0: no limit
-    balance: float = 3.0  # classes are weighted when the largest has more than this times the smallest's pictures
+    balance: float = 3.0  # classes are weighted when the largest has more than this times the smallest's pictures; 0: never
+    sampling: float = 0.0  # pictures are drawn by the inverse frequency of their class to this power; 0: each once an epoch
     patience: int = 0  # epochs without a better validation score before stopping; 0: never
     precision: Precision = "auto"  # auto: bfloat16 where the processor or GPU computes in it
     augment: Augment = field(default_factory=Augment)
@@ -48,13 +50,15 @@ class Plan:
         for name in ("size", "epochs", "batch", "lr"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name, high in (("ema", 1.0), ("warmup", 1.0), ("label_smoothing", 1.0), ("momentum", 1.0)):
+        for name, high in (("ema", 1.0), ("warmup", 1.0), ("label_smoothing", 1.0), ("momentum", 1.0), ("sampling", 1.01)):
             if not 0 <= getattr(self, name) < high:
                 raise UsageError(f"{name} must be at least 0 and below {high:g}, got {getattr(self, name)}")
 
     def values(self) -> dict[str, Any]:
         """Plain values for JSON and for Recipe.values."""
-        return asdict(self)
+        values = asdict(self)
+        values["augment"]["each"] = list(self.augment.each)
+        return values
 
 
 def plan_from(values: dict[str, Any]) -> Plan:
@@ -62,7 +66,15 @@ def plan_from(values: dict[str, Any]) -> Plan:
     unknown = set(values) - {entry.name for entry in fields(Plan)}
     if unknown:
         raise UsageError(f"unknown value in a training plan: {', '.join(sorted(unknown))}")
-    return Plan(**{**values, "augment": Augment(**values["augment"])})
+    changes = values["augment"]
+    return Plan(**{**values, "augment": Augment(**{**changes, "each": tuple(changes.get("each", ()))})})
+
+
+def balanced(plan: Plan, how: Balance) -> Plan:
+    """The plan for a wish: auto leaves it, weights count in the loss whatever the classes' sizes, samplers draw instead."""
+    if how == "auto":
+        return plan
+    return replace(plan, balance=1.0 if how == "weights" else 0.0, sampling=POWER[how] if how.startswith("sampler") else 0.0)
 
 
 # MobileNetV2 and the like, pretrained, on photographs. On clothing (3,068 pictures, 224 px, head from the probe at 89.1 %) the

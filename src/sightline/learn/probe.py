@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline import progress
+from sightline.learn import balance
+from sightline.learn.balance import POWER, Balance
 from sightline.learn.logistic import (
     Floats,
     Problem,
@@ -67,6 +69,7 @@ def fit_probe(
     groups: Sequence[str | None] = (),
     seed: int = 0,
     threads: int = 1,
+    weigh: Balance = "auto",
 ) -> Probe:
     """Fit a linear head to features (n, d). truth: class numbers (n,), or 0/1 (n, classes) for several labels (one-vs-rest).
 
@@ -74,7 +77,7 @@ def fit_probe(
     """
     targets = truth.astype(np.float32) if task == "multilabel" else one_hot(truth, classes)
     middle, spread = scaling(features)
-    weights, balanced = picture_weights(targets, task)
+    weights, balanced = picture_weights(targets, task, weigh)
     with one_blas_thread(), progress.task("Fitting the head") as work:
         given = problem((features - middle) / spread, targets, weights, softmax=task != "multilabel")
         folds = fold_numbers(targets, groups, FOLDS, seed)
@@ -84,12 +87,14 @@ def fit_probe(
     return Probe(Head(weight, bias - weight @ middle), strength, out_of_fold, losses, int(folds.max()) + 1, balanced)
 
 
-def fit_head(features: Floats, truth: NDArray[Any], classes: int, task: Task, strength: float) -> Head:
+def fit_head(
+    features: Floats, truth: NDArray[Any], classes: int, task: Task, strength: float, *, weigh: Balance = "auto"
+) -> Head:
     """A head at a given C: for the learning curve."""
     targets = truth.astype(np.float32) if task == "multilabel" else one_hot(truth, classes)
     middle, spread = scaling(features)
     with one_blas_thread():
-        weights, _ = picture_weights(targets, task)
+        weights, _ = picture_weights(targets, task, weigh)
         given = problem((features - middle) / spread, targets, weights, softmax=task != "multilabel")
         weight, bias = in_features(given, solve(given, np.arange(len(features)), strength, tolerance=ROUGH))
     weight /= spread
@@ -103,17 +108,18 @@ def scaling(features: Floats) -> tuple[Floats, Floats]:
     return middle.astype(np.float32), np.maximum(spread, floor).astype(np.float32)
 
 
-def picture_weights(targets: Floats, task: Task) -> tuple[Floats, bool]:
+def picture_weights(targets: Floats, task: Task, wish: Balance = "auto") -> tuple[Floats, bool]:
     """How much each picture counts (n,), mean 1, and whether they differ.
 
-    Only where one class has more than IMBALANCE times another's pictures: then with the square root of the inverse frequency,
-    half way to full balance, which would make answers far too ready to name a rare class.
+    By itself only where one class has more than IMBALANCE times another's pictures: then with the square root of the inverse
+    frequency, half way to full balance, which would make answers far too ready to name a rare class. Drawing pictures more
+    often and weighing them more is the same to a head that is fitted to all of them at once.
     """
     counts = targets.sum(axis=0)
-    if task == "multilabel" or counts.max() <= IMBALANCE * max(counts.min(), 1):
+    fair = task == "multilabel" or counts.max() <= IMBALANCE * max(counts.min(), 1)
+    if wish == "none" or (wish == "auto" and fair):
         return np.ones(len(targets), np.float32), False
-    weights = 1 / np.sqrt(targets @ np.maximum(counts, 1))
-    return np.asarray(weights / weights.mean(), np.float32), True
+    return balance.picture_weights(targets, POWER.get(wish, 0.5)), True
 
 
 def fold_numbers(targets: Floats, groups: Sequence[str | None], folds: int, seed: int) -> NDArray[np.intp]:

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from sightline import progress
 from sightline.learn.augment import augment
+from sightline.learn.balance import drawn, picture_weights
 from sightline.learn.network import Classifier
 from sightline.learn.optimise import Average, class_weights, freeze, optimiser_for, rate, set_rate, training_mode
 from sightline.learn.plan import Plan
@@ -58,6 +59,7 @@ class Parts:
     images: Tensor | NDArray[np.uint8]
     targets: Tensor  # float (n, classes)
     weights: Tensor | None  # of the classes in the loss
+    shares: NDArray[np.float32] | None  # (n,) how often each picture is drawn, mean 1; None: once an epoch
     fill: Tensor
     device: torch.device
 
@@ -71,7 +73,7 @@ def assemble(model: Classifier, data: TrainingData, plan: Plan, device: torch.de
     use_products(model)
     classes = model.head.out_features
     targets = torch.from_numpy(np.array(data.targets))
-    weights = class_weights(targets, classes, plan.balance)
+    weights = class_weights(targets, classes, plan.balance) if plan.balance else None
     soft = targets.float() if data.multilabel else functional.one_hot(targets, classes).float()
     images: Tensor | NDArray[np.uint8] = data.images
     if device.type == "cuda" and data.images.nbytes <= ON_DEVICE:
@@ -85,23 +87,32 @@ def assemble(model: Classifier, data: TrainingData, plan: Plan, device: torch.de
         images,
         soft.to(device),
         None if weights is None else weights.to(device),
+        picture_weights(soft.numpy(), plan.sampling) if plan.sampling else None,
         torch.tensor(data.fill, dtype=torch.float32),
         device,
     )
 
 
+def order_of(parts: Parts, epoch: int) -> Tensor:
+    """The pictures of an epoch, int64 (n,): each once, or the rare ones more often."""
+    draws = generator(parts.plan.seed, "order", epoch)
+    return torch.randperm(len(parts.data.images), generator=draws) if parts.shares is None else drawn(parts.shares, draws)
+
+
 def train_step(parts: Parts, rows: Tensor, step: int, steps: int) -> tuple[float, float]:
     """One step on the pictures `rows`: (mean loss, pictures right). A loss that is not a number changes no weight."""
     data, plan = parts.data, parts.plan
-    seed = seed_of(plan.seed, "step", step)
-    torch.manual_seed(seed)  # dropout and the like
-    draws = torch.Generator().manual_seed(seed)
-    training_mode(parts.model, plan)
     images = (
         parts.images[rows.to(parts.device)]
         if isinstance(parts.images, Tensor)
         else torch.from_numpy(parts.images[rows.numpy()])
     )
+    if plan.augment.each:
+        images = changed_each(images, plan.augment.each, plan.seed, step * plan.batch)
+    seed = seed_of(plan.seed, "step", step)
+    torch.manual_seed(seed)  # dropout and the like
+    draws = torch.Generator().manual_seed(seed)
+    training_mode(parts.model, plan)
     truth = parts.targets[rows.to(parts.device)]
     pixels, soft = augment(images.to(parts.device), truth, plan.augment, plan.size, draws, fill=parts.fill)
     x = parts.model.normalise(pixels).contiguous(memory_format=torch.channels_last)
@@ -119,6 +130,13 @@ def train_step(parts: Parts, rows: Tensor, step: int, steps: int) -> tuple[float
     parts.optimiser.step()
     parts.average.update(step)
     return value, float(right(logits.detach(), truth, data.multilabel))
+
+
+def changed_each(images: Tensor, how: tuple[str, ...], seed: int, first: int) -> Tensor:
+    """What only single pictures can have: torchvision, loaded only when it is asked for."""
+    from sightline.learn.transforms import each
+
+    return each(images, how, seed, first)
 
 
 def loss_of(logits: Tensor, soft: Tensor, multilabel: bool, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
