@@ -13,15 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sightline import progress
 from sightline.data.targets import targets
 from sightline.errors import DatasetError, UsageError, missing_extra
 from sightline.learn import ways
 from sightline.learn.backbones import Fit, Start, choose
+from sightline.learn.balance import Balance
 from sightline.learn.baseline import baselines
 from sightline.learn.finish import Trained, finish
+from sightline.learn.recipes import read_recipe
 from sightline.learn.ways import Learned, Material
 from sightline.types import Dataset, InputSpec, Recipe, Score, Size, Way
 
@@ -40,6 +42,9 @@ class TrainRequest:
     input_size: int | None = None  # pixels a side
     fit: Fit | None = None  # how a picture becomes square
     flip: bool | None = None  # mirrored copies while a network trains
+    steps: tuple[str, ...] = ()  # the model's own preprocessing (runtime/adjust.py)
+    augment: str | None = None  # a recipe of changes while a network trains (recipes.py)
+    balance: Balance = "auto"  # small classes beside large ones
     compare: bool = True  # with the simple baselines
 
 
@@ -50,6 +55,8 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
     """
     seconds: dict[str, float] = {}
     material = _material(dataset, request.seed)
+    if request.augment is not None:
+        read_recipe(request.augment)  # said to be impossible before anything is computed
     for library in ("torch", "timm", "onnx", "safetensors"):
         if importlib.util.find_spec(library) is None:
             raise missing_extra("deep", "training")
@@ -59,6 +66,8 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
             if request.way == "scratch"
             else choose(request.size, request.backbone, request.input_size, request.fit or "pad")
         )
+        if start is not None and request.steps:
+            start = replace(start, input=start.input.model_copy(update={"steps": request.steps}))
     if start is None and request.way in ("probe", "fine-tune"):
         raise UsageError(
             f"--way {request.way} needs pretrained weights, and there are none",
@@ -114,16 +123,18 @@ def _learn(material: Material, start: Start | None, request: TrainRequest, run: 
     """The way, gone; with the sentence that says why it was this one."""
     minutes = None if request.minutes is None else request.minutes * TRAINING_SHARE
     if start is None:
-        spec = InputSpec(size=request.input_size or 64, fit=request.fit or "pad")
-        prepared = ways.prepare_network(material, None, request.size, spec=spec, probe=None, flip=request.flip)
+        spec = InputSpec(size=request.input_size or 64, fit=request.fit or "pad", steps=request.steps)
+        prepared = ways.prepare_network(material, None, request.size, spec=spec, probe=None, **_wishes(request))
         asked = "asked for" if request.way == "scratch" else "no pretrained weights are at hand"
         return ways.by_network(material, prepared, minutes, run / "scratch"), f"a small network from scratch: {asked}"
-    probe = ways.by_probe(material, start)
+    probe = ways.by_probe(material, start, request.balance)
     because = _instead(request)
     if request.way == "probe" or because:
+        if request.augment is not None:
+            progress.note("--augment has no effect: a head on frozen features learns from unchanged pictures")
         asked = "asked for" if request.way == "probe" else because
         return probe, f"a linear head on the frozen features of {start.name}: {asked}"
-    prepared = ways.prepare_network(material, start, request.size, spec=None, probe=probe, flip=request.flip)
+    prepared = ways.prepare_network(material, start, request.size, spec=None, probe=probe, **_wishes(request))
     begun = (run / "fine-tune" / "plan.json").exists()
     if request.way == "auto" and minutes is not None and not begun:
         epochs = ways.epochs_within(prepared, minutes)
@@ -132,6 +143,12 @@ def _learn(material: Material, start: Start | None, request: TrainRequest, run: 
             return probe, f"a linear head on the frozen features of {start.name}: {left}"
     tuned = ways.by_network(material, prepared, minutes, run / "fine-tune")
     return _better(tuned, probe, start)
+
+
+def _wishes(request: TrainRequest) -> dict[str, Any]:
+    """What a network's training is asked for, beside its data and size."""
+    changes = None if request.augment is None else read_recipe(request.augment)
+    return {"flip": request.flip, "changes": changes, "balance": request.balance}
 
 
 def _instead(request: TrainRequest) -> str:
@@ -164,8 +181,12 @@ def _baselines(learned: Learned, material: Material, request: TrainRequest) -> d
 
 
 def _recipe(learned: Learned, request: TrainRequest, why: str) -> Recipe:
-    start = learned.start
-    spec = learned.spec
+    start, spec = learned.start, learned.spec
+    asked: dict[str, Any] = {"prepare": list(spec.steps)} if spec.steps else {}
+    if request.augment is not None and learned.way != "probe":
+        asked["changes"] = request.augment
+    if request.balance != "auto":
+        asked["balancing"] = request.balance
     return Recipe(
         size=request.size,
         way=learned.way,
@@ -174,7 +195,7 @@ def _recipe(learned: Learned, request: TrainRequest, why: str) -> Recipe:
         weights=start.weights if start else "none",
         seed=request.seed,
         minutes=request.minutes,
-        values={"input_size": spec.size, "fit": spec.fit, **learned.values},
+        values={"input_size": spec.size, "fit": spec.fit, **asked, **learned.values},
     )
 
 

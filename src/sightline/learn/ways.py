@@ -19,8 +19,10 @@ from sightline.data.targets import targets
 from sightline.errors import DatasetError
 from sightline.learn import features, graph
 from sightline.learn.backbones import Start
+from sightline.learn.balance import Balance
 from sightline.learn.logistic import Floats
 from sightline.learn.probe import Head, fit_head, fit_probe
+from sightline.learn.recipes import Changes
 from sightline.measure.calibration import to_probabilities
 from sightline.measure.ranking import average_precision
 from sightline.settings import settings
@@ -79,7 +81,7 @@ class Learned:
         return main_score(self.val.truth, logits, self.task), -loss_of(self.val.truth, logits, self.task)
 
 
-def by_probe(material: Material, start: Start) -> Learned:
+def by_probe(material: Material, start: Start, balance: Balance = "auto") -> Learned:
     """A linear head on the frozen features of a pretrained network."""
     frozen, key = graph.backbone_graph(start)
     everything = (*material.train, *material.val)
@@ -96,8 +98,15 @@ def by_probe(material: Material, start: Start) -> Learned:
         groups=[item.group or item.sha256 for item in train.items],
         seed=material.seed,
         threads=settings().threads,
+        weigh=balance,
     )
-    curve = [(len(rows), _curve_point(material, train, val, rows, probe.strength)) for rows in _quarters(train, material.seed)]
+
+    def point(rows: NDArray[np.intp]) -> float:
+        """Of the learning curve: the validation score of a head on these training pictures."""
+        head = fit_head(train.embedding[rows], train.truth[rows], count, material.task, probe.strength, weigh=balance)
+        return main_score(val.truth, head.logits(val.embedding), material.task)
+
+    curve = [(len(rows), point(rows)) for rows in _quarters(train, material.seed)]
     learned = Learned(
         "probe",
         material.task,
@@ -126,11 +135,6 @@ def _quarters(side: Side, seed: int) -> list[NDArray[np.intp]]:
     return [np.sort(mixed[: len(mixed) // part]) for part in (4, 2) if len(mixed) // part >= 20]
 
 
-def _curve_point(material: Material, train: Side, val: Side, rows: NDArray[np.intp], strength: float) -> float:
-    head = fit_head(train.embedding[rows], train.truth[rows], len(material.classes), material.task, strength)
-    return main_score(val.truth, head.logits(val.embedding), material.task)
-
-
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A network with its data and plan, ready to be trained."""
@@ -145,12 +149,24 @@ class Prepared:
 
 
 def prepare_network(
-    material: Material, start: Start | None, size: Size, *, spec: InputSpec | None, probe: Learned | None, flip: bool | None
+    material: Material,
+    start: Start | None,
+    size: Size,
+    *,
+    spec: InputSpec | None,
+    probe: Learned | None,
+    flip: bool | None = None,
+    changes: Changes | None = None,
+    balance: Balance = "auto",
 ) -> Prepared:
-    """The pretrained network with the probe's head, or a small one of ours (`spec` then says the input); pictures decoded."""
+    """The pretrained network with the probe's head, or a small one of ours (`spec` then says the input); pictures decoded.
+
+    `changes` of the training pictures replace the plan's; `flip` decides about mirroring, whatever else is said.
+    """
     from sightline.learn import cache
+    from sightline.learn.augment import asked_for
     from sightline.learn.network import Classifier, depth_groups, small_resnet
-    from sightline.learn.plan import FINE_TUNE, SCRATCH, STILL
+    from sightline.learn.plan import FINE_TUNE, SCRATCH, STILL, balanced
     from sightline.learn.reproduce import seed_of
 
     import torch  # isort: skip
@@ -171,12 +187,15 @@ def prepare_network(
     stored, view = cache.room_for(spec)
     train, val = cache.prepare_all(material.train, stored), cache.prepare_all(material.val, spec)
     data = _training_data(material, train, val)
-    mirrored = plan.augment.flip if flip is None else flip
-    if flip is None and any(LEFT_RIGHT.search(name) for name in material.classes):
+    augment = asked_for(changes) if changes else plan.augment
+    mirrored = augment.flip if flip is None else flip
+    sure = flip is not None or bool(changes and changes.sure)
+    if not sure and any(LEFT_RIGHT.search(name) for name in material.classes):
         mirrored = False
     if start:
         plan = replace(plan, frozen=round(STILL * (len(depth_groups(network)) - 1)))
-    plan = replace(plan, size=spec.size, seed=material.seed, augment=replace(plan.augment, flip=mirrored, view=view))
+    plan = balanced(plan, balance)
+    plan = replace(plan, size=spec.size, seed=material.seed, augment=replace(augment, flip=mirrored, view=view))
     return Prepared("fine-tune" if start else "scratch", network, data, plan, spec, (*train.failures, *val.failures), start)
 
 

@@ -37,7 +37,7 @@ VERBS: dict[str, Verb] = {
         "Make a recogniser from labelled pictures.",
         rest=True,
         long=True,
-        words=("backbone",),
+        words=("backbone", "prepare", "augment"),
         names=("data", "val"),
     ),
     "clean": Verb(

@@ -60,6 +60,10 @@ def train(
     seed: int = 0,
     way: Literal["auto", "probe", "fine-tune", "scratch"] = "auto",
     backbone: str | None = None,
+    prepare: str = "",
+    fit: Literal["crop", "squash", "pad"] | None = None,
+    augment: str | None = None,
+    balance: Literal["auto", "none", "weights", "sampler", "sampler-full"] = "auto",
     replace: bool = False,
 ) -> TrainResult:
     """Make a recogniser from labelled pictures. Run again after a stop, it goes on where it was.
@@ -74,26 +78,42 @@ def train(
         seed: Of everything that is random; the same seed gives the same model.
         way: probe (a head on frozen features: seconds), fine-tune, scratch; auto chooses from data, hardware and time.
         backbone: A network by its timm name, instead of the one the size means.
+        prepare: What is done to every picture before the model sees it, now and later: white-balance, equalise, denoise,
+            sharpen:0.5, brightness:1.2, contrast:1.2, grey; several with commas, in this order.
+        fit: How a picture becomes square: the middle cut out, both sides stretched, or the whole picture on a grey ground.
+        augment: How pictures change while a network learns: none, light, medium, strong, or flip,rotate:15,erase:0.2.
+        balance: Small classes beside large ones: weights (their pictures count more), sampler (they are drawn more often),
+            sampler-full (so often that all classes come alike); auto weighs where classes differ much.
         replace: Replace the model that lies in OUT already.
     """
-    from sightline.learn.fit import TrainRequest, fit
+    from sightline.learn.fit import TrainRequest
+    from sightline.learn.fit import fit as learn
 
     begun = time.perf_counter()
     if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes must be above 0, got {minutes:g}")
     if seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {seed}")
+    asked: dict[str, Any] = {"size": size, "minutes": minutes, "seed": seed, "way": way, "backbone": backbone}
+    asked |= {"fit": fit, "balance": balance, **_changes(prepare, augment)}
     dataset, seen, findings, parents = _data(data, val, seed)
-    asked = {"size": size, "minutes": minutes, "seed": seed, "way": way, "backbone": backbone}
     run = settings().home / "runs" / _key(dataset, asked)
     left = _left(run, out, dataset)
     target, replace = (left, True) if left else (_target(out, _name(data, dataset), replace=replace), replace)
-    trained = fit(dataset, TrainRequest(size=size, way=way, minutes=minutes, seed=seed, backbone=backbone), run)
+    trained = learn(dataset, TrainRequest(**asked), run)
     write_text(run / _GOAL, str(target.absolute()))
     result = _store(target, dataset, seen, trained, findings, replace=replace)
     resolve.remember(dataset, target, {**asked, "data": str(data), "val": str(val) if val else None}, parents)
     shutil.rmtree(run, ignore_errors=True)
     return result.model_copy(update={"seconds": round(time.perf_counter() - begun, 1)})
+
+
+def _changes(prepare: str, augment: str | None) -> dict[str, Any]:
+    """What is done to pictures, checked before any is read; UsageError."""
+    from sightline.learn.recipes import read_recipe
+    from sightline.runtime.adjust import read_steps
+
+    return {"steps": read_steps(prepare), "augment": None if augment is None else read_recipe(augment).text}
 
 
 def _data(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tuple[Finding, ...], list[str]]:
