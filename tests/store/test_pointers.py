@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from bundles import tiny_card
+from madeup import dataset, picture
 from sightline.errors import ConflictError, ModelNotFoundError, NotFoundError, UsageError
-from sightline.store import models, names, predictions
+from sightline.store import datasets, models, names, predictions
 from sightline.store.database import Database
-from sightline.types import Annotation, Prediction
+from sightline.types import Annotation, Made, Prediction
 
 
 def test_a_name_moves_and_goes_back(db: Database) -> None:
@@ -76,3 +77,18 @@ def test_what_models_said(db: Database) -> None:
     assert found[hashes[1]].flags == ()
     assert predictions.read(db, "m2")[hashes[0]].decision == ("dog",)
     assert predictions.read(db, "m3") == {}
+
+
+def test_what_models_said_stands_beside_the_truth(db: Database) -> None:
+    pictures = [picture("a", "red"), picture("b", "red"), picture("c", None), picture("d", "blue", split="test")]
+    whole = dataset(*pictures)
+    version = datasets.add(db, whole, Made(verb="test"))
+    assert predictions.beside_truth(db, version) == ()
+    red = Prediction(picture="x", labels=(Annotation(label="red", score=0.9),), decision=("red",))
+    predictions.put(db, "m1", {item.sha256: red for item in pictures})
+    predictions.put(db, "m2", {pictures[3].sha256: red, "ff" * 32: red})
+    assert [one.model_dump() for one in predictions.beside_truth(db, version)] == [
+        {"model": "m1", "pictures": 4, "labelled": 3, "agree": 2},
+        {"model": "m2", "pictures": 1, "labelled": 1, "agree": 0},
+    ]
+    assert [item.labels for item in datasets.get(db, version).items] == [item.labels for item in whole.items], "truth as it was"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bundles import tiny_bundle
 from pictures import class_folders, drawn, encoded
 from sightline.cli import main
 from sightline.data.readers import read
@@ -19,6 +20,7 @@ from sightline.store.database import database
 from sightline.store.records import Difference
 from sightline.types import Made
 from sightline.verbs.data import Exported, Shown, Versions, data, show
+from sightline.verbs.predict import predict
 
 
 def said(result: object) -> str:
@@ -151,3 +153,19 @@ def test_the_command_line(photos: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert run("data", "show", "sings", "--json") == 3
     assert json.loads(capsys.readouterr().out)["error"]["hint"] == "did you mean signs?"
     assert run("data", "turn", "signs") == 2
+
+
+def test_answers_of_a_model_are_kept_beside_the_truth(photos: Path, tmp_path: Path) -> None:
+    named = datasets.add(database(), read(photos), Made(verb="test"))
+    assert showed(named).said == ()
+    answers = predict([photos], model=str(tiny_bundle(tmp_path / "tiny")), keep=True)
+    (one,) = showed(named).said
+    assert one.pictures == one.labelled == len(answers.results)
+    assert one.agree == sum(answer.decision == (Path(answer.picture).parent.name,) for answer in answers.results)
+    assert "what models said" in said(showed(named))
+
+
+def showed(reference: str) -> Shown:
+    found = data("show", reference)
+    assert isinstance(found, Shown)
+    return found

@@ -73,12 +73,17 @@ def with_hashes(dataset: Dataset, known: Sequence[str] = ()) -> Dataset:
     `known`: hashes computed already (`Survey.sha256`), in the order of the items; else the files are read. A file that cannot
     be read gets the hash of nothing, so that the dataset still has a name; the health check reports it.
     """
-    hashes = list(known) or in_threads("Reading pictures", [item.uri for item in dataset.items], _hashes)
+    hashes = list(known) or hashes_of([item.uri for item in dataset.items])
     items = tuple(
         item if item.sha256 == sha else item.model_copy(update={"sha256": sha})
         for item, sha in zip(dataset.items, [sha or _EMPTY for sha in hashes], strict=True)
     )
     return dataset.model_copy(update={"items": items, "hash": manifest_hash(items)})
+
+
+def hashes_of(files: Sequence[str]) -> list[str]:
+    """The SHA-256 of each file's bytes; of nothing for a file that cannot be read."""
+    return in_threads("Reading pictures", files, _hashes)
 
 
 def without(dataset: Dataset, names: Collection[str]) -> Dataset:

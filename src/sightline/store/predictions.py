@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from sqlalchemy import delete, insert, select
 
 from sightline.store import bulk
 from sightline.store.database import Database
-from sightline.store.register import now
-from sightline.store.schema import predictions
+from sightline.store.records import Said
+from sightline.store.register import find, now
+from sightline.store.schema import items, members, predictions
 from sightline.types import Annotation, Prediction
 
 _KEPT = 20  # labels of a prediction that are kept, best first
@@ -53,3 +56,28 @@ def read(db: Database, model: str, hashes: Iterable[str] | None = None) -> dict[
                     model=model,
                 )
     return found
+
+
+def beside_truth(db: Database, reference: str) -> tuple[Said, ...]:
+    """What each model has said about the pictures of a dataset version, by model; empty when none was asked."""
+    answered: Counter[str] = Counter()
+    labelled: Counter[str] = Counter()
+    agree: Counter[str] = Counter()
+    with db.read() as connection:
+        if connection.execute(select(predictions.c.id).limit(1)).first() is None:
+            return ()
+        version = find(connection, reference)
+        query = (
+            select(predictions.c.model, predictions.c.flags, items.c.labels)
+            .join(items, items.c.sha256 == predictions.c.sha256)
+            .join(members, members.c.item == items.c.id)
+            .where(members.c.dataset == version.id)
+        )
+        for model, flags, labels in connection.execute(query.execution_options(yield_per=bulk.PORTION)):
+            truth = set(json.loads(labels))
+            answered[model] += 1
+            labelled[model] += bool(truth)
+            agree[model] += bool(truth) and truth == set(flags["decision"])
+    return tuple(
+        Said(model=model, pictures=answered[model], labelled=labelled[model], agree=agree[model]) for model in sorted(answered)
+    )

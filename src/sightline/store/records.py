@@ -54,6 +54,15 @@ class Difference(Record):
     same: int = Field(description="pictures that are the same in both, split included")
 
 
+class Said(Record):
+    """What one model said about the pictures of a dataset, beside their truth."""
+
+    model: str = Field(description="the model's id")
+    pictures: int = Field(description="that it has answered")
+    labelled: int = Field(description="of these, pictures that have a label")
+    agree: int = Field(description="labelled pictures to which it gives exactly the labels they have")
+
+
 class Move(Record):
     """A name was pointed at something."""
 

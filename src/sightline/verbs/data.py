@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sightline.errors import UsageError
-from sightline.store.records import UNSPLIT, Difference, Move, Version
+from sightline.store.records import UNSPLIT, Difference, Move, Said, Version
 from sightline.types import Dataset, Failure, Made, Record
 from sightline.verbs import resolve
 
@@ -24,9 +24,10 @@ class Versions(Record):
 
 
 class Shown(Version):
-    """One version, and every move of the name it was asked by."""
+    """One version, every move of the name it was asked by, and what models said about its pictures (`predict --keep`)."""
 
     history: tuple[Move, ...] = ()
+    said: tuple[Said, ...] = ()
 
 
 class Exported(Record):
@@ -113,11 +114,12 @@ def _list() -> Versions:
 def _show(what: str) -> Shown:
     if _is_folder(what):
         return _told(resolve.dataset(what))
-    from sightline.store import datasets, names
+    from sightline.store import datasets, names, predictions
 
     store = resolve.workspace(f"showing {what}")
     version = datasets.summary(store, what)
-    return Shown(**dict(version), history=tuple(names.history(store, "dataset", what)))
+    history = tuple(names.history(store, "dataset", what))
+    return Shown(**dict(version), history=history, said=predictions.beside_truth(store, version.hash))
 
 
 def _is_folder(what: str) -> bool:
@@ -211,7 +213,7 @@ def show(result: Versions | Shown | Difference | Exported) -> RenderableType:
     if isinstance(result, Difference):
         return dataset_tables.changes(result)
     if isinstance(result, Shown):
-        return dataset_tables.one(result, result.history)
+        return dataset_tables.one(result, result.history, result.said)
     left_out = f", {len(result.failures)} left out, the first: {_first(result.failures)}" if result.failures else ""
     return Text(f"{result.pictures:,} pictures as {result.format} in {result.out}{left_out}")
 

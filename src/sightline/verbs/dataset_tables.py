@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sightline.store.records import UNSPLIT, Difference, Move, Version
+from sightline.store.records import UNSPLIT, Difference, Move, Said, Version
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,7 +39,7 @@ def list_of(versions: Sequence[Version]) -> RenderableType:
     return Group(table, Text(f"and {len(versions) - LISTED} older ones (--json has all)", "dim"))
 
 
-def one(result: Version, history: Sequence[Move]) -> RenderableType:
+def one(result: Version, history: Sequence[Move], said: Sequence[Said]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
@@ -68,6 +68,12 @@ def one(result: Version, history: Sequence[Move]) -> RenderableType:
     rows: list[RenderableType] = [Text(", ".join(result.names) or result.name, "bold"), facts, Text(), table]
     if len(result.classes) > LISTED:
         rows.append(Text(f"the {LISTED} largest of {len(result.classes):,} classes (--json has all)", "dim"))
+    if said:
+        answers = _table("model", ">answered", ">as labelled")
+        for row in said:
+            share = f"{row.agree / row.labelled:.1%} of {row.labelled:,}" if row.labelled else "no labels"
+            answers.add_row(row.model, f"{row.pictures:,}", share)
+        rows += [Text(), Text("what models said (predict --keep); the truth is not touched by it", "dim"), answers]
     if len(history) > 1:
         moves = _table("when", "moved to", "by")
         for move in reversed(history[-LISTED:]):

@@ -27,13 +27,14 @@ class Predictions(Record):
         return [to_wire(result) for result in results]
 
 
-def predict(pictures: list[Path], /, *, model: str | None = None, top: int | None = None) -> Predictions:
+def predict(pictures: list[Path], /, *, model: str | None = None, top: int | None = None, keep: bool = False) -> Predictions:
     """Say what is in pictures.
 
     Args:
         pictures: Picture files, or folders of them.
         model: A model's folder, zip or name; by default the one trained last.
         top: How many labels to give for each picture; by default all of them.
+        keep: Keep the answers in the workspace, beside the truth: `sightline data show NAME` compares the two.
     """
     from sightline.data.readers import read_pictures
     from sightline.progress import track
@@ -42,6 +43,7 @@ def predict(pictures: list[Path], /, *, model: str | None = None, top: int | Non
 
     if top is not None and top < 1:
         raise UsageError(f"--top must be at least 1, got {top}")
+    store = resolve.workspace("keeping answers") if keep else None
     recogniser = load(resolve.model(model))
     paths = read_pictures(pictures)
     results: list[Prediction] = []
@@ -51,7 +53,18 @@ def predict(pictures: list[Path], /, *, model: str | None = None, top: int | Non
             results.append(answer)
         else:
             failures.append(answer)
+    if store is not None:
+        from sightline.store import predictions
+
+        predictions.put(store, recogniser.card.id, dict(zip(_contents(results), results, strict=True)))
     return Predictions(results=tuple(results), failures=tuple(failures))
+
+
+def _contents(results: list[Prediction]) -> list[str]:
+    """The SHA-256 of each picture that was answered."""
+    from sightline.data.manifest import hashes_of
+
+    return hashes_of([result.picture for result in results])
 
 
 def show(result: Predictions) -> RenderableType:
