@@ -45,12 +45,12 @@ def test_first_page_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None
 def test_each_verb_explains_every_parameter(capsys: pytest.CaptureFixture[str], name: str) -> None:
     import inspect
 
-    from sightline.verbs import verb
+    from sightline.verbs import command
 
     code, out, _ = run(capsys, name, "--help")
     assert code == 0
-    documented = inspect.getdoc(verb(name)) or ""
-    for parameter in inspect.signature(verb(name)).parameters:
+    documented = inspect.getdoc(command(name)) or ""
+    for parameter in inspect.signature(command(name)).parameters:
         assert f"{parameter}:" in documented, f"{name}: {parameter} has no line under Args"
         assert parameter.replace("_", "-") in out.lower()
 

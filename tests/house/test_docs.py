@@ -13,7 +13,8 @@ from repository import ROOT, pyproject, read, rows, section
 import sightline
 from sightline import errors
 from sightline.settings import VARIABLES
-from sightline.verbs import VERBS, verb
+from sightline.verbs import VERBS
+from sightline.verbs import command as command_of
 
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
@@ -93,7 +94,7 @@ def test_command_is_real(page: str, command: str):
         assert {name for group in extras for name in group.split(",")} <= known
     elif words[0] not in {"VERB", "COMMAND", "--help", "--version"}:
         assert words[0] in VERBS
-        parameters = inspect.signature(verb(words[0])).parameters
+        parameters = inspect.signature(command_of(words[0])).parameters
         options = {f"--{name.replace('_', '-')}" for name in parameters} | {
             f"--no-{name.replace('_', '-')}" for name in parameters
         }

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Annotated, Any, get_type_hints
 
 from sightline.cli.run import IN_PART
-from sightline.verbs import VERBS, show, verb
+from sightline.verbs import VERBS, show
+from sightline.verbs import command as function_of
 
 _JSON_HELP = "Print one JSON document on stdout instead of a table."
 
@@ -26,7 +27,7 @@ def _command(name: str) -> Callable[..., int]:
     """The verb as a command: same parameters, defaults and help; prints the result and returns the exit code."""
     from cyclopts import Parameter
 
-    function = verb(name)
+    function = function_of(name)
 
     @functools.wraps(function)
     def command(*arguments: Any, json: bool = False, **options: Any) -> int:

@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Text, cast, delete, insert, select
 
 from sightline.store.database import Database
-from sightline.store.schema import arrivals
+from sightline.store.schema import arrivals, items
 from sightline.types import Failure, Item
 
 _AT_ONCE = 500
@@ -52,6 +52,22 @@ def known(db: Database, run: str) -> dict[str, Item | Failure]:
     with db.read() as connection:
         rows = connection.execute(select(arrivals.c.source, arrivals.c.item, arrivals.c.failure).where(arrivals.c.run == run))
         return {source: _record(item, failure) for source, item, failure in rows}
+
+
+def remove(db: Database, run: str, keys: Sequence[str]) -> None:
+    """Forget some pictures of a run, by the `key_of` their addresses."""
+    with db.write() as connection:
+        for start in range(0, len(keys), _AT_ONCE):
+            part = keys[start : start + _AT_ONCE]
+            connection.execute(delete(arrivals).where(arrivals.c.run == run, arrivals.c.source.in_(part)))
+
+
+def needed(db: Database, sha256: str) -> bool:
+    """Whether any version, or any collection under way, holds a picture of this content. Looks through all rows."""
+    held = select(items.c.id).where(items.c.sha256 == bytes.fromhex(sha256)).limit(1)
+    coming = select(arrivals.c.run).where(cast(arrivals.c.item, Text).contains(sha256)).limit(1)
+    with db.read() as connection:
+        return connection.scalar(held) is not None or connection.scalar(coming) is not None
 
 
 def clear(db: Database, run: str) -> None:

@@ -65,6 +65,15 @@ class Blobs:
                 return bool(self._fs.exists(self._address(sha256)))
         return self.place(_checked(sha256)).is_file()
 
+    def drop(self, sha256: str) -> None:
+        """Delete a blob that nothing holds any more; nothing happens when it is not there."""
+        if self.remote:
+            with self._reached(sha256):
+                if self._fs.exists(self._address(sha256)):
+                    self._fs.rm_file(self._address(sha256))
+        with storage_errors(self.url):
+            self.place(_checked(sha256)).unlink(missing_ok=True)
+
     def open(self, sha256: str) -> BinaryIO:
         """The blob's bytes, checked. Raises NotFoundError, and StorageError when they are not what was put there."""
         if self.remote:

@@ -19,6 +19,7 @@ class Verb(NamedTuple):
     names: tuple[str, ...] = ()  # those that may be the name of a dataset in the workspace (in a job),
     places: tuple[str, ...] = ()  # those that may be an http or https address;
     withheld: tuple[str, ...] = ()  # and arguments that only the owner of the machine may give
+    command: str = ""  # where the command line's function lives, when that one can do more than the verb
 
 
 VERBS: dict[str, Verb] = {
@@ -31,6 +32,7 @@ VERBS: dict[str, Verb] = {
         names=("into",),
         places=("source",),
         withheld=("allow_private", "eps", "rate"),
+        command="sightline.cli.collect",
     ),
     "train": Verb(
         "sightline.verbs.train",
@@ -63,6 +65,11 @@ VERBS: dict[str, Verb] = {
 def verb(name: str) -> Callable[..., Any]:
     """The function behind a verb's name."""
     return getattr(importlib.import_module(VERBS[name].module), name)  # type: ignore[no-any-return]
+
+
+def command(name: str) -> Callable[..., Any]:
+    """The function that the command line runs for a verb: mostly the verb itself."""
+    return getattr(importlib.import_module(VERBS[name].command or VERBS[name].module), name)  # type: ignore[no-any-return]
 
 
 def show(name: str) -> Callable[[Any], Any]:

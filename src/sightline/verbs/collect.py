@@ -101,7 +101,7 @@ def collect(
         if folder is not None:
             done = _written(items, failures, about, folder, given)
         else:
-            done = _recorded(items, failures, about, db, given)
+            done = recorded(items, failures, about, db, given)
         memory.clear()
     shutil.rmtree(workspace, ignore_errors=True)
     return done
@@ -225,7 +225,7 @@ def _brought(
     return items, failures, abouts
 
 
-def _recorded(
+def recorded(
     items: list[Item], failures: list[Failure], abouts: list[About], db: Database | None, given: dict[str, Any]
 ) -> Collected:
     """A new version under the name, with the version it had as its parent."""
@@ -323,7 +323,7 @@ def show(result: Collected) -> RenderableType:
     from rich.markup import escape
     from rich.table import Table
 
-    where = result.name if result.dataset.isalnum() else result.dataset
+    where = result.name if result.dataset.isalnum() or not result.dataset else result.dataset
     version = f" (version {result.dataset[:12]})" if result.dataset.isalnum() else ""
     doubled = f", {result.doubled:,} were there already" if result.doubled else ""
     lines: list[RenderableType] = [

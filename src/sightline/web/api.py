@@ -5,7 +5,7 @@ Errors are raised and shaped in `front.py`; the picture route is documented here
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
@@ -29,7 +29,7 @@ STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = "Send a picture, get a score for every class. Every error has one shape: see the Fault schema."
 
 _PICTURE = {"schema": {"type": "string", "format": "binary"}}
-_ONE_PICTURE: dict[str, Any] = {
+ONE_PICTURE: dict[str, Any] = {
     "required": True,
     "content": {
         "application/octet-stream": _PICTURE,
@@ -67,7 +67,7 @@ _LABEL = {
 }
 
 
-def _faults(*entries: tuple[int, str, str, str]) -> dict[int | str, dict[str, Any]]:
+def faults_of(*entries: tuple[int, str, str, str]) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's answers for errors: (status, code, message, hint)."""
     return {
         status: {
@@ -93,7 +93,7 @@ _ALWAYS = (
     (500, "internal", "something went wrong on our side", "the log names the cause under this id"),
     (503, "unavailable", "the server is stopping", "send the request again in a moment"),
 )
-_PICTURE_FAULTS = (
+PICTURE_FAULTS = (
     (400, "usage", "unknown query key 'topp'", "did you mean top?"),
     (408, "request_timeout", "the body came too slowly", "send at least 32 kB a second"),
     (413, "body_too_large", "the body is larger than 25 MB", "send a smaller picture"),
@@ -109,7 +109,12 @@ _PICTURE_FAULTS = (
 
 
 def create_api(service: Service, gate: Gate, root: Path | None = None, desk: Desk | None = None) -> FastAPI:
-    """The application behind the front: routers in order, static files, the start and end of the service and its jobs."""
+    """The application behind the front, for serving models; verbs and jobs only with a root."""
+    return assembled(service, routers(service, gate, root, desk), desk)
+
+
+def assembled(service: Service, parts: Iterable[APIRouter], desk: Desk | None = None) -> FastAPI:
+    """An application: routers in order, static files, the start and end of the service and its jobs."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -131,10 +136,10 @@ def create_api(service: Service, gate: Gate, root: Path | None = None, desk: Des
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        responses=_faults(*_ALWAYS),
+        responses=faults_of(*_ALWAYS),
     )
     app.add_exception_handler(RequestValidationError, _invalid)
-    for router in routers(service, gate, root, desk):
+    for router in parts:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC))
     without_422(app)
@@ -146,9 +151,9 @@ def routers(service: Service, gate: Gate, root: Path | None, desk: Desk | None) 
     found = [
         _pictures(service),
         _models(service),
-        _health(service),
+        health_router(service),
         session_router(gate),
-        _counts(service),
+        counts_router(service),
         documents_router(),
     ]
     if root is not None and desk is not None:  # imported here: without a root no database is needed
@@ -166,8 +171,8 @@ def _pictures(service: Service) -> APIRouter:
         "/predict",
         summary="Say what is in one picture, or in several",
         response_model=wire.Answers,
-        responses=_faults(*_PICTURE_FAULTS),
-        openapi_extra={"requestBody": _ONE_PICTURE, "parameters": [_TOP, *_NAMES]},
+        responses=faults_of(*PICTURE_FAULTS),
+        openapi_extra={"requestBody": ONE_PICTURE, "parameters": [_TOP, *_NAMES]},
     )
     async def predict_pictures(request: Request) -> Response:
         scope = request.scope
@@ -177,8 +182,8 @@ def _pictures(service: Service) -> APIRouter:
     @router.post(
         "/explain",
         summary="Say where the model looked",
-        responses=_faults(*_PICTURE_FAULTS),
-        openapi_extra={"requestBody": _ONE_PICTURE, "parameters": [_LABEL, *_NAMES]},
+        responses=faults_of(*PICTURE_FAULTS),
+        openapi_extra={"requestBody": ONE_PICTURE, "parameters": [_LABEL, *_NAMES]},
     )
     async def explain_picture(request: Request) -> wire.Explanation:
         scope = request.scope
@@ -196,8 +201,8 @@ def _pictures(service: Service) -> APIRouter:
         "/preview",
         summary="A small JPEG of a picture whose format a browser may not know",
         response_class=Response,
-        responses={200: {"content": {"image/jpeg": _PICTURE}}, **_faults(*_PICTURE_FAULTS)},
-        openapi_extra={"requestBody": _ONE_PICTURE},
+        responses={200: {"content": {"image/jpeg": _PICTURE}}, **faults_of(*PICTURE_FAULTS)},
+        openapi_extra={"requestBody": ONE_PICTURE},
     )
     async def preview_picture(request: Request) -> Response:
         scope = request.scope
@@ -229,7 +234,7 @@ def _models(service: Service) -> APIRouter:
     return router
 
 
-def _health(service: Service) -> APIRouter:
+def health_router(service: Service) -> APIRouter:
     router = APIRouter(prefix="/health", tags=["health"])
 
     @router.get("/live", summary="Is the process alive?")
@@ -269,7 +274,7 @@ def session_router(gate: Gate) -> APIRouter:
     return router
 
 
-def _counts(service: Service) -> APIRouter:
+def counts_router(service: Service) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/metrics", summary="Counts and times for Prometheus", response_class=Response)
@@ -284,11 +289,11 @@ def documents_router() -> APIRouter:
     router = APIRouter(include_in_schema=False)
     pages: dict[str, str] = {"/docs": "docs.html", "/login": "login.html"}
     for path, file in pages.items():
-        router.add_api_route(path, _file(STATIC / file), methods=["GET"])
+        router.add_api_route(path, page_file(STATIC / file), methods=["GET"])
     return router
 
 
-def _file(path: Path) -> Callable[[], FileResponse]:
+def page_file(path: Path) -> Callable[[], FileResponse]:
     def page() -> FileResponse:
         return FileResponse(path, media_type="text/html")
 

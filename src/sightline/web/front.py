@@ -15,7 +15,7 @@ from typing import Any
 
 from sightline.errors import SightlineError, UnavailableError
 from sightline.web import faults
-from sightline.web.gate import DATA_HEADERS, Gate
+from sightline.web.gate import DATA_HEADERS, KEY, Gate
 from sightline.web.intake import Body, ClientGone, Receive, drain
 from sightline.web.keys import Key
 from sightline.web.predict import PATH, predict
@@ -52,7 +52,8 @@ class Front:
         service = self.service
         self.open += 1
         try:
-            self._touch(self.gate.admit(request.method, request.path, scope["headers"]))
+            scope[KEY] = self.gate.admit(request.method, request.path, scope["headers"])
+            self._touch(scope[KEY])
             if self.stopping and request.path not in _WHEN_STOPPING:
                 raise UnavailableError("the server is stopping", hint="send the request again in a moment")
             if service is not None and request.path == PATH and request.method == "POST":

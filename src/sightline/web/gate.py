@@ -18,6 +18,9 @@ from sightline.web.keys import Key, KeyStore
 COOKIE = "sightline_key"
 OPEN = ("/health/live", "/health/ready", "/login", "/favicon.ico", "/v1/session")  # no key needed
 OPEN_UNDER = ("/static/",)
+# what keys that open one thing only reach; a path that ends in / means what lies below it
+ONLY = {"collect": ("/", "/collect", "/v1/collect", "/v1/collect/")}
+KEY = "sightline.key"  # where in the scope the key stands that a request was let in with
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _COMMON = [
@@ -76,12 +79,16 @@ class Gate:
             self._check_origin(host, origin, site)
         if self.store is None or path in OPEN or path.startswith(OPEN_UNDER):
             return None
-        shown_key = _shown_key(authorization, api_key, cookie)
-        if shown_key is None:
+        return self._checked_key(_shown_key(authorization, api_key, cookie), self.store, path)
+
+    def _checked_key(self, text: str | None, store: KeyStore, path: str) -> Key:
+        if text is None:
             raise AccessError("this server asks for a key", hint="send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
-        key = self.store.check(shown_key)
+        key = store.check(text)
         if key is None:
             raise AccessError("the key is not valid here", hint="make one on the server: `sightline keys --new NAME`")
+        if key.only and not _reaches(key.only, path):
+            raise ForbiddenError(f"this key opens nothing but {key.only}", hint="ask whoever runs this server for another key")
         return key
 
     def _check_host(self, host: bytes) -> None:
@@ -101,6 +108,10 @@ class Gate:
             raise ForbiddenError(
                 "requests from other web sites are refused", hint="open the server's own page, or use an API key"
             )
+
+
+def _reaches(only: str, path: str) -> bool:
+    return any(path == place or (len(place) > 1 and place.endswith("/") and path.startswith(place)) for place in ONLY[only])
 
 
 def _same_default_port(netloc: str, host: bytes) -> bool:

@@ -42,6 +42,7 @@ class Key(Record):
     created: str
     last_used: str = ""  # the day, UTC
     revoked: str = ""
+    only: str = ""  # what it opens, a name in gate.ONLY; empty: everything
 
 
 class Keys(Record):
@@ -79,7 +80,8 @@ def show(result: Keys) -> RenderableType:
     for heading in ("id", "name", "made", "last used", "state"):
         table.add_column(heading)
     for key in result.keys:
-        state = Text("revoked " + key.revoked[:10], style="red") if key.revoked else Text("works", style="green")
+        works = f"works for {key.only} only" if key.only else "works"
+        state = Text("revoked " + key.revoked[:10], style="red") if key.revoked else Text(works, style="green")
         table.add_row(Text(key.id), Text(key.name), Text(key.created[:10]), Text(key.last_used or "never"), state)
     if result.secret is None:
         return table
@@ -100,10 +102,10 @@ class KeyStore:
         return list(self._keys.values())
 
     def any(self) -> bool:
-        """Is there a key that works?"""
-        return any(not key.revoked for key in self.all())
+        """Is there a key that works and opens everything?"""
+        return any(not key.revoked and not key.only for key in self.all())
 
-    def new(self, name: str) -> str:
+    def new(self, name: str, only: str = "") -> str:
         """Make a key and return it: the only time it is seen."""
         if not name.strip() or not name.isprintable() or len(name) > 100:
             raise UsageError("a key needs a printable name of 1 to 100 characters", hint="e.g. --new camera-3")
@@ -112,7 +114,7 @@ class KeyStore:
         text = f"sl_{key_id}_{secret}"
         text += _checksum(text)
         with self._changing() as kept:
-            kept[key_id] = Key(id=key_id, name=name.strip(), sha256=_hash(text), created=_now())
+            kept[key_id] = Key(id=key_id, name=name.strip(), sha256=_hash(text), created=_now(), only=only)
         return text
 
     def revoke(self, key_id: str) -> None:
@@ -120,6 +122,12 @@ class KeyStore:
             if key_id not in kept:
                 raise NotFoundError(f"there is no key {key_id[:40]!r}", hint="`sightline keys` lists their ids")
             kept[key_id] = kept[key_id].model_copy(update={"revoked": kept[key_id].revoked or _now()})
+
+    def forget(self, name: str, only: str) -> None:
+        """Take the keys of this name that open nothing but `only` out of the file: they were made for a while."""
+        with self._changing() as kept:
+            for key in [key for key in kept.values() if key.name == name and key.only == only]:
+                del kept[key.id]
 
     def check(self, text: str) -> Key | None:
         """The key that `text` is, or None when it is none, a wrong one or a revoked one."""

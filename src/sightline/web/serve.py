@@ -54,9 +54,9 @@ def serve(
         from sightline.web.gate import open_gate
         from sightline.web.keys import KeyStore
     except ModuleNotFoundError as error:
-        raise _missing(error) from error
+        raise missing_part(error) from error
 
-    _show_log()
+    show_log()
     gate = open_gate(host, allow_host or (), KeyStore(settings().home / "keys.json"))
     listener = server.bind(host, port)
     try:
@@ -74,7 +74,7 @@ def serve(
             names = ", ".join(served.card.name for served in front.service.models) if front.service else ""
             log.info("serving %s at %s%s (stop with Ctrl-C)", names, url, "" if pages else "/v1/predict")
         if open_browser:
-            _open(url)
+            open_page(url)
         server.run(front, listener, grace=grace_s)
         log.info("stopped")
     finally:
@@ -99,7 +99,7 @@ def create_front(
         from sightline.web.gate import Gate
         from sightline.web.service import Service, load_models
     except ModuleNotFoundError as error:
-        raise _missing(error) from error
+        raise missing_part(error) from error
 
     keeper = gate if isinstance(gate, Gate) else Gate("127.0.0.1")
     workers = threads or settings().threads
@@ -151,7 +151,7 @@ def _check(  # noqa: PLR0917 - serve's own arguments, in its order
             raise UsageError(f"--pages-for must be an address, got {pages_for!r}", hint="e.g. http://127.0.0.1:8000")
 
 
-def _show_log() -> None:
+def show_log() -> None:
     """Our log and uvicorn's on stderr, one line for each event; nothing when the program around us set a log up already."""
     if logging.getLogger().handlers:
         log.setLevel(logging.INFO)
@@ -170,7 +170,7 @@ def _show_log() -> None:
         logger.propagate = False
 
 
-def _open(url: str) -> None:
+def open_page(url: str) -> None:
     import threading
     import webbrowser
 
@@ -179,7 +179,7 @@ def _open(url: str) -> None:
     timer.start()
 
 
-def _missing(error: ModuleNotFoundError) -> ModuleNotFoundError | MissingExtraError:
+def missing_part(error: ModuleNotFoundError) -> ModuleNotFoundError | MissingExtraError:
     if (error.name or "").split(".")[0] == "sightline":
         return error
     return missing_extra("studio", "serving")

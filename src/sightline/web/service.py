@@ -90,6 +90,8 @@ class Service:
 
     def model(self, name: str | None) -> Served:
         """A model by name or id, the default one for None; raises ModelNotFoundError with the nearest name."""
+        if not self.models:
+            raise ModelNotFoundError("no model is served here", hint="this server only collects pictures")
         if name is None:
             return self.models[0]
         for served in self.models:

@@ -20,7 +20,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 TYPED = "sightline.typed"  # set in the scope by a part whose error answers have our shape already
 _ASSETS = ("/_nicegui", "/static/")  # may come compressed; pages may not: they are rewritten on their way
-_PLAIN_PAGES = ("/docs", "/login")  # pages that compile no templates
+_PLAIN_PAGES = ("/docs", "/login", "/collect", "/collect/owner")  # pages that compile no templates
 
 
 class Request:

@@ -23,3 +23,11 @@ form.addEventListener("submit", async (event) => {
   }
   form.key.select();
 });
+
+// an address given out with a key in it (#key=...): browsers keep that part to themselves, also over our redirect to this page
+const given = new URLSearchParams(location.hash.slice(1)).get("key");
+if (given) {
+  history.replaceState(null, "", location.pathname);
+  form.key.value = given;
+  form.requestSubmit();
+}
