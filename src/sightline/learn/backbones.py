@@ -6,7 +6,6 @@ Knows nothing of pictures and training. Only `build` imports torch and timm; eve
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import json
 import struct
@@ -16,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sightline import progress
-from sightline.errors import DataError, UsageError, missing_extra
+from sightline.errors import DataError, missing_extra
 from sightline.files import sha256_file
+from sightline.learn.zoo import names
 from sightline.settings import settings
 from sightline.types import InputSpec, Size
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 Fit = Literal["crop", "squash", "pad"]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, std on the scale 0..1
@@ -30,11 +30,14 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, std on the sc
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A network with freely licensed (Apache-2.0) ImageNet weights. `tag` names timm's weights; `size` is pixels a side."""
+    """A network with ImageNet weights; those of the dial are Apache-2.0. `tag` names timm's weights, "" when the hub has none;
+    `size` is pixels a side; `plain` is its name in the zoo, when that is another.
+    """
 
     name: str
     tag: str
     size: int = 224
+    plain: str = ""
 
 
 # The dial. ImageNet top-1 and parameters of the first of each: 57.9 % 1.6 M, 72.9 % 3.5 M, 81.3 % 8.8 M, 84.2 % 28.6 M.
@@ -65,34 +68,62 @@ class Start:
 
 
 def choose(size: Size = "small", backbone: str | None = None, input_size: int | None = None, fit: Fit = "pad") -> Start | None:
-    """The pretrained network for the dial (or the timm name `backbone`), or None when no weights can be had.
+    """The pretrained network for the dial (or `backbone`: a name of the zoo or of timm), or None when no weights can be had.
 
-    Looks for the dial's networks in SIGHTLINE_WEIGHTS (NAME.safetensors or NAME.TAG.safetensors, timm's layout), then on the
-    hub unless offline, then takes any other network in the folder. Raises DataError for a weights file that is not one,
-    UsageError for a name that timm does not know.
+    Looks for the dial's networks in SIGHTLINE_WEIGHTS (NAME.safetensors or NAME.TAG.safetensors, their maker's layout), then on
+    the hub unless offline, then, without `backbone`, takes any other network in the folder. Raises DataError for a weights file
+    that is not one, UsageError for a name that nobody knows.
     """
     wanted = (_named(backbone),) if backbone else DIAL[size]
     folder = dict(_in_folder())
     for candidate in wanted:
-        path = folder.get(f"{candidate.name}.{candidate.tag}") or folder.get(candidate.name)
+        path = next((folder[name] for name in file_names(candidate) if name in folder), None)
         if path:
             return _start(candidate, path, path.name, input_size, fit)
-    repository = f"timm/{wanted[0].name}.{wanted[0].tag}"
-    fetched = from_hub(repository)
+    repository = repository_of(wanted[0])
+    fetched = from_hub(repository) if repository else None
     if fetched:
         return _start(wanted[0], fetched, f"hub:{repository}", input_size, fit)
     if backbone:
-        where = "and SIGHTLINE_OFFLINE forbids the hub" if settings().offline else "and the hub has not given them"
-        raise DataError(
-            f"no weights for {backbone}: SIGHTLINE_WEIGHTS holds no {backbone}.safetensors, {where}",
-            hint="put the file there, leave the network out to let sightline choose, or train from scratch with --way scratch",
-        )
+        progress.note(missing(backbone))
+        return None
     for other, path in folder.items():
         if _in_dial(other) or _timm().is_model(other.split(".")[0]):
             why = f"no weights of {wanted[0].name} at hand, {path.name} taken instead"
             progress.note(why)
             return _start(_named(other), path, path.name, input_size, fit, why=why)
     return None
+
+
+def missing(backbone: str) -> str:
+    """One sentence: there are no weights for it, and where they were looked for."""
+    if not repository_of(_named(backbone)):
+        where = "and the hub has none"
+    else:
+        where = "and SIGHTLINE_OFFLINE forbids the hub" if settings().offline else "and the hub has not given them"
+    return f"no weights for {backbone}: SIGHTLINE_WEIGHTS holds no {backbone.replace(':', '-')}.safetensors, {where}"
+
+
+def file_names(candidate: Candidate) -> tuple[str, ...]:
+    """What its weights may be called in SIGHTLINE_WEIGHTS, without .safetensors; a width stands after a hyphen."""
+    name = candidate.name.replace(":", "-")
+    tagged = (f"{name}.{candidate.tag}",) if candidate.tag else ()
+    return (*tagged, name, *((candidate.plain.replace(":", "-"),) if candidate.plain else ()))
+
+
+def repository_of(candidate: Candidate) -> str:
+    """Where the hub has its weights; empty: nowhere."""
+    return f"timm/{candidate.name}.{candidate.tag}" if candidate.tag and candidate.tag != "untrained" else ""
+
+
+def at_hand(candidate: Candidate) -> Literal["file", "hub", "none"]:
+    """Where its weights would be taken from: a file on this machine, the hub, or nowhere. Asks nobody."""
+    repository = repository_of(candidate)
+    kept = settings().cache / "hub" / f"models--{repository.replace('/', '--')}"
+    held = {name for name, _ in _in_folder()}
+    if held.intersection(file_names(candidate)) or (repository and any(kept.glob("snapshots/*/model.safetensors"))):
+        return "file"
+    return "hub" if repository and not settings().offline else "none"
 
 
 def _in_folder() -> Iterator[tuple[str, Path]]:
@@ -108,17 +139,25 @@ def _in_dial(name: str) -> Candidate | None:
 
 
 def _named(name: str) -> Candidate:
-    """The candidate of that name: from the dial, else what timm says about it; UsageError when it knows nothing."""
+    """The candidate of that name: from the dial or the zoo, else what timm says about it; UsageError when it knows nothing."""
     known = _in_dial(name)
     if known:
         return known
+    entry = names.find(name)
+    if entry is not None:
+        return candidate_of(entry)
     timm = _timm()
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        near = difflib.get_close_matches(architecture, timm.list_models(), 3)
-        raise UsageError(f"timm knows no network {name!r}", hint=f"did you mean {', '.join(near)}?" if near else "")
+        raise names.unknown(name)
     config = timm.get_pretrained_cfg(name)
     return Candidate(architecture, tag or (config.tag if config else ""), max(config.input_size[1:]) if config else 224)
+
+
+def candidate_of(entry: names.Entry) -> Candidate:
+    """The weights that go with a network of the zoo."""
+    plain = entry.name if entry.name != entry.architecture else ""
+    return Candidate(entry.architecture, entry.tag, entry.size, plain)
 
 
 def _start(candidate: Candidate, path: Path, weights: str, input_size: int | None, fit: Fit, *, why: str = "") -> Start:
@@ -141,8 +180,11 @@ def _start(candidate: Candidate, path: Path, weights: str, input_size: int | Non
 
 def _normalisation(candidate: Candidate) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Mean and std that the weights were trained with: every network of the dial uses ImageNet's; timm knows the others'."""
-    if any(candidate in candidates for candidates in DIAL.values()):
+    if any(candidate in candidates for candidates in DIAL.values()) or ":" in candidate.name:
         return IMAGENET
+    entry = names.find(candidate.name)
+    if entry is not None and entry.maker == "torchvision":  # its GoogLeNet was trained with the means of Inception
+        return ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)) if entry.name == "googlenet" else IMAGENET
     config = _timm().get_pretrained_cfg(f"{candidate.name}.{candidate.tag}" if candidate.tag else candidate.name)
     return (tuple(config.mean), tuple(config.std)) if config else IMAGENET
 
@@ -221,20 +263,19 @@ def _reach(endpoint: str, seconds: float = 4.0) -> None:
 def build(start: Start) -> tuple[nn.Module, int]:
     """The pretrained backbone, float32, in evaluation mode: (module (n, 3, size, size) normalised -> (n, width), width).
 
-    Raises DataError when the weights do not fit the network.
+    Raises DataError when the weights do not fit the network, UsageError for an input that it does not take.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from sightline.learn.pooled import Pooled
+    from sightline.learn.zoo.networks import as_published, classifiers
+    from sightline.learn.zoo.stems import fix_pooling
 
-    timm = _timm()
-    network = timm.create_model(start.name, pretrained=False, num_classes=0, **dict(start.options))
-    head = network.pretrained_cfg.get("classifier") or ()
-    heads = [head] if isinstance(head, str) else list(head)
-    unneeded = tuple(f"{name.rpartition('.')[0] or name}." for name in heads)  # "head.fc" -> "head."
+    network = as_published(start.name, start.input.size, dict(start.options))
+    unneeded = classifiers(network)
     try:
-        state, needed = load_file(start.path), set(network.state_dict())
+        state, needed = _resampled(load_file(start.path), network), set(network.state_dict())
         network.load_state_dict({name: t for name, t in state.items() if name in needed or not name.startswith(unneeded)})
     except (SafetensorError, RuntimeError, OSError) as error:
         first = str(error).replace("\t", " ").splitlines()
@@ -243,8 +284,19 @@ def build(start: Start) -> tuple[nn.Module, int]:
             hint="the file must be named after its network in timm's layout, NAME.safetensors; download it again",
         ) from error
     network.eval()
+    fix_pooling(network, start.input.size)
     module = Pooled(network, start.input.size)
     return module.eval(), module.width
+
+
+def _resampled(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """A transformer's position embedding at this input size, as timm resamples it (bicubic); other weights as they are."""
+    here = dict(network.named_parameters()).get("pos_embed")
+    if here is None or "pos_embed" not in state or state["pos_embed"].shape == here.shape:
+        return state
+    from timm.models.vision_transformer import checkpoint_filter_fn
+
+    return dict(checkpoint_filter_fn(state, network))
 
 
 def _timm() -> Any:

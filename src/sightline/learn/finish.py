@@ -89,7 +89,7 @@ def finish(learned: Learned, material: Material, recipe: Recipe) -> Trained:
         parity = _prove(onnx, network, learned, temperature, cuts)
     return Trained(
         onnx=onnx,
-        weights=_weights(network, learned),
+        weights=_weights(network, learned, recipe),
         input=learned.spec,
         recipe=recipe,
         temperature=temperature,
@@ -132,12 +132,12 @@ def _prove(onnx: bytes, network: Classifier, learned: Learned, temperature: floa
     return export.certify(exported, trained, learned.task, cuts.astype(np.float32))
 
 
-def _weights(network: Classifier, learned: Learned) -> bytes:
+def _weights(network: Classifier, learned: Learned, recipe: Recipe) -> bytes:
     """The network as safetensors, for training on."""
     from safetensors.torch import save
 
     facts = {
-        "architecture": learned.start.name if learned.start else "sightline",
+        "architecture": "sightline" if recipe.backbone.startswith("sightline-") else recipe.backbone,
         **dict(learned.start.options if learned.start else ()),
     }
     said = {"sightline": json.dumps(facts)}  # one entry: safetensors writes several in an order that changes from run to run

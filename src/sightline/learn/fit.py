@@ -19,12 +19,13 @@ from sightline import progress
 from sightline.data.targets import targets
 from sightline.errors import DatasetError, UsageError, missing_extra
 from sightline.learn import ways
-from sightline.learn.backbones import Fit, Start, choose
+from sightline.learn.backbones import Fit, Start, choose, missing
 from sightline.learn.balance import Balance
 from sightline.learn.baseline import baselines
 from sightline.learn.finish import Trained, finish
 from sightline.learn.recipes import read_recipe
 from sightline.learn.ways import Learned, Material
+from sightline.learn.zoo import names
 from sightline.types import Dataset, InputSpec, Recipe, Score, Size, Way
 
 TRAINING_SHARE = 0.8  # of --minutes; the rest is for decoding, calibration and export
@@ -38,7 +39,7 @@ class TrainRequest:
     way: Literal["auto"] | Way = "auto"
     minutes: float | None = None
     seed: int = 0
-    backbone: str | None = None  # any timm name
+    backbone: str | None = None  # a name of the zoo, or any of timm's
     input_size: int | None = None  # pixels a side
     fit: Fit | None = None  # how a picture becomes square
     flip: bool | None = None  # mirrored copies while a network trains
@@ -60,6 +61,8 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
     for library in ("torch", "timm", "onnx", "safetensors"):
         if importlib.util.find_spec(library) is None:
             raise missing_extra("deep", "training")
+    if request.backbone:
+        names.check(request.backbone)
     with _timed(seconds, "choosing"):
         start = (
             None
@@ -69,8 +72,9 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
         if start is not None and request.steps:
             start = replace(start, input=start.input.model_copy(update={"steps": request.steps}))
     if start is None and request.way in ("probe", "fine-tune"):
+        there = missing(request.backbone) if request.backbone else "there are none"
         raise UsageError(
-            f"--way {request.way} needs pretrained weights, and there are none",
+            f"--way {request.way} needs pretrained weights, and {there}",
             hint="put a NAME.safetensors into the folder SIGHTLINE_WEIGHTS, let the hub be asked, or use --way scratch",
         )
     if start is None and request.way == "auto":
@@ -124,9 +128,12 @@ def _learn(material: Material, start: Start | None, request: TrainRequest, run: 
     minutes = None if request.minutes is None else request.minutes * TRAINING_SHARE
     if start is None:
         spec = InputSpec(size=request.input_size or 64, fit=request.fit or "pad", steps=request.steps)
-        prepared = ways.prepare_network(material, None, request.size, spec=spec, probe=None, **_wishes(request))
+        prepared = ways.prepare_network(
+            material, None, request.size, spec=spec, probe=None, backbone=request.backbone, **_wishes(request)
+        )
         asked = "asked for" if request.way == "scratch" else "no pretrained weights are at hand"
-        return ways.by_network(material, prepared, minutes, run / "scratch"), f"a small network from scratch: {asked}"
+        named = request.backbone or "a small network"
+        return ways.by_network(material, prepared, minutes, run / "scratch"), f"{named} from scratch: {asked}"
     probe = ways.by_probe(material, start, request.balance)
     because = _instead(request)
     if request.way == "probe" or because:
@@ -191,7 +198,7 @@ def _recipe(learned: Learned, request: TrainRequest, why: str) -> Recipe:
         size=request.size,
         way=learned.way,
         why=why,
-        backbone=start.name if start else f"sightline-{request.size}",
+        backbone=start.name if start else request.backbone or f"sightline-{request.size}",
         weights=start.weights if start else "none",
         seed=request.seed,
         minutes=request.minutes,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 WORTH = 5  # epochs below which fine-tuning gains nothing over the head on frozen features
 SAMPLE = 3_000  # training pictures that a trained network is measured on, and its novelty fitted to
+BARE_RATE = 1e-3  # from scratch without batch norm (AlexNet, VGG, SqueezeNet, transformers): SCRATCH's rate makes them diverge
 LEFT_RIGHT = re.compile(r"left|right|arrow|turn|links|rechts|mirror", re.IGNORECASE)
 
 
@@ -158,16 +159,18 @@ def prepare_network(
     flip: bool | None = None,
     changes: Changes | None = None,
     balance: Balance = "auto",
+    backbone: str | None = None,
 ) -> Prepared:
-    """The pretrained network with the probe's head, or a small one of ours (`spec` then says the input); pictures decoded.
-
-    `changes` of the training pictures replace the plan's; `flip` decides about mirroring, whatever else is said.
+    """The pretrained network with the probe's head; or, from scratch (`spec` then says the input), the network of the zoo or
+    timm that `backbone` names, or a small one of ours. Pictures decoded. `changes` of the training pictures replace the plan's;
+    `flip` decides about mirroring, whatever else is said.
     """
     from sightline.learn import cache
     from sightline.learn.augment import asked_for
     from sightline.learn.network import Classifier, depth_groups, small_resnet
     from sightline.learn.plan import FINE_TUNE, SCRATCH, STILL, balanced
     from sightline.learn.reproduce import seed_of
+    from sightline.learn.zoo.networks import from_scratch
 
     import torch  # isort: skip
 
@@ -178,8 +181,10 @@ def prepare_network(
         if start:
             network = graph.classifier(start, count, dropout=0.2)
         else:
-            backbone, width = small_resnet(size)
-            network = Classifier(backbone, width, count, mean=spec.mean, std=spec.std)
+            body, width = from_scratch(backbone, spec.size) if backbone else small_resnet(size)
+            network = Classifier(body, width, count, mean=spec.mean, std=spec.std)
+            if not any("BatchNorm" in type(module).__name__ for module in body.modules()):
+                plan = replace(plan, lr=BARE_RATE)
     if probe:
         with torch.no_grad():
             network.head.weight.copy_(torch.from_numpy(probe.head.weight))

@@ -1,4 +1,4 @@
-"""models: what was trained on this machine: list, show, name models, and point a name at an older one again."""
+"""models: what was trained on this machine: list, show, name, point a name at an older one again; zoo: what can be trained."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sightline.errors import ConflictError, ModelNotFoundError, NotFoundError, S
 from sightline.settings import settings
 from sightline.store.records import Move, Version
 from sightline.types import Card, Record, Score, Task
-from sightline.verbs import resolve
+from sightline.verbs import resolve, zoo
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Action = Literal["list", "show", "name", "undo"]
+Action = Literal["list", "show", "name", "undo", "zoo"]
 
 
 class ModelLine(Record):
@@ -50,15 +50,20 @@ class ModelShown(Record):
     history: tuple[Move, ...] = ()
 
 
-def models(action: Action = "list", name: str | None = None, target: str | None = None, /) -> Models | ModelShown:
-    """See and name the models trained on this machine, and what each was trained on.
+def models(
+    action: Action = "list", name: str | None = None, target: str | None = None, /, *, size: int = 224
+) -> Models | ModelShown | zoo.Zoo:
+    """See and name the models trained on this machine, and what each was trained on; see which networks can be trained.
 
     Args:
-        action: list; show NAME; name NAME ID; undo NAME (back to the model it meant before).
-        name: A name, an id or its first digits; for show also a folder.
+        action: list; show NAME; name NAME ID; undo NAME (back to the model it meant before); zoo [PART] (networks by name).
+        name: A name, an id or its first digits; for show also a folder; for zoo a part of networks' names.
         target: For name: the id or path of the model.
+        size: For zoo: pixels a side that the multiply-adds are counted for.
     """
-    wanted = {"list": 0, "show": 1, "name": 2, "undo": 1}[action]
+    if action == "zoo" and target is None:
+        return zoo.listed(name or "", size)
+    wanted = {"list": 0, "show": 1, "name": 2, "undo": 1, "zoo": 1}[action]
     given = sum(one is not None for one in (name, target))
     if given != wanted:
         shape = {0: "", 1: " NAME", 2: " NAME ID"}[wanted]
@@ -176,8 +181,10 @@ def _name(name: str, target: str) -> None:
 # --- for people
 
 
-def show(result: Models | ModelShown) -> RenderableType:
-    """The list, or one model's passport in short."""
+def show(result: Models | ModelShown | zoo.Zoo) -> RenderableType:
+    """The list, one model's passport in short, or the zoo."""
+    if isinstance(result, zoo.Zoo):
+        return zoo.show(result)
     return _list(result) if isinstance(result, Models) else _passport(result)
 
 
