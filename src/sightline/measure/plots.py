@@ -29,6 +29,18 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A named point with an interval of its height; `tone` is a colour of the page, 0 to 3."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    name: str
+    tone: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """The ground of a chart: what the axes mean and how far they go."""
 
@@ -79,6 +91,42 @@ def lines(frame: Frame, rows: Sequence[Line], x_ticks: Sequence[float] | None = 
         parts.append(f'{mark}<text class="legend" x="{legend + 24:.0f}" y="18">{words(row.name)}</text>')
         legend += 46 + 7.6 * len(row.name)
     return _svg(frame.title, WIDTH, HEIGHT, parts)
+
+
+def marks(frame: Frame, points: Sequence[Mark]) -> str:
+    """Named points with their intervals; a dashed line joins those that no other beats in both ways (less x, more y)."""
+    parts = [_ground(frame, round_steps(*frame.x) if frame.log_x else None)]
+    front: list[Mark] = []
+    for point in sorted(points, key=lambda one: (one.x, -one.y)):
+        if not front or point.y > front[-1].y:
+            front.append(point)
+    path = " ".join("{:.1f},{:.1f}".format(*frame.place(one.x, one.y)) for one in front)
+    if len(front) > 1:
+        parts.append(f'<polyline class="ideal line" points="{path}"/>')
+    taken: list[tuple[float, float, float]] = []  # left end, right end, height of names already written
+    for point in sorted(points, key=lambda one: (-one.y, one.x)):
+        tone, (x, y) = f"tone{point.tone % 4}", frame.place(point.x, point.y)
+        top, bottom = frame.place(point.x, point.high)[1], frame.place(point.x, point.low)[1]
+        said = f"{words(point.name)}: {point.y:.1%} ({point.low:.1%} to {point.high:.1%}), {point.x:.1f}"
+        parts.append(f'<line class="{tone}" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>')
+        parts.append(f'<circle class="{tone} dot" cx="{x:.1f}" cy="{y:.1f}" r="6"><title>{said}</title></circle>')
+        width = 7.6 * min(len(point.name), 30)
+        before = x + 10 + width > WIDTH - 2
+        left = max(2.0, x - 10 - width) if before else x + 10
+        height = y + 5
+        while any(left < end and start < left + width and abs(height - line) < 15 for start, end, line in taken):
+            height += 15
+        taken.append((left, left + width, height))
+        at = f'x="{left + width if before else left:.1f}" y="{height:.1f}" text-anchor="{"end" if before else "start"}"'
+        parts.append(f'<text class="legend" {at}>{words(point.name, 30)}</text>')
+    return _svg(frame.title, WIDTH, HEIGHT, parts)
+
+
+def round_steps(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10, 20, 50, ... between `low` and `high`: ticks of a logarithmic axis; only 1, 10, ... when they are many."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [float(f"{k}e{power}") for power in powers for k in (1, 2, 5) if low <= float(f"{k}e{power}") <= high]
+    return found if len(found) <= 7 else [step for step in found if f"{step:e}"[0] == "1"]
 
 
 def reliability(groups: Sequence[tuple[float, float, int]], title: str) -> str:

@@ -6,47 +6,21 @@ import hashlib
 import json
 import shutil
 import time
-from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import Field
 
 from sightline import __version__, progress
 from sightline.errors import DatasetError, StorageError, UsageError
 from sightline.files import write_text
 from sightline.settings import settings
-from sightline.types import Card, Dataset, Failure, Finding, Record, Score, Size, Split, Task, Way
+from sightline.types import Dataset, Finding, Size
 from sightline.verbs import resolve
+from sightline.verbs.trained import TrainResult, store
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sightline.data.survey import Survey
-    from sightline.learn.finish import Trained
-
-
-class TrainResult(Record):
-    """What a training made, and how good it is on pictures it has not seen."""
-
-    model: str
-    way: Way
-    weights: str = Field(description="where the network's starting weights came from: a file, hub:NAME, none")
-    seconds: float
-    scores: dict[str, Score]
-    dataset: str = Field(description="the first digits of the hash of what it was trained on, split included")
-    scored_on: Split
-    report: str
-    task: Task
-    classes: tuple[str, ...]
-    backbone: str
-    why: str
-    baselines: dict[str, Score]
-    false_unknown_rate: float | None = Field(default=None, description="share of known pictures flagged unknown by mistake")
-    advice: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    failures: tuple[Failure, ...] = ()
 
 
 def train(
@@ -88,6 +62,7 @@ def train(
     """
     from sightline.learn.fit import TrainRequest
     from sightline.learn.fit import fit as learn
+    from sightline.runtime.bundle import set_latest
 
     begun = time.perf_counter()
     if minutes is not None and not minutes > 0:
@@ -102,7 +77,8 @@ def train(
     target, replace = (left, True) if left else (_target(out, _name(data, dataset), replace=replace), replace)
     trained = learn(dataset, TrainRequest(**asked), run)
     write_text(run / _GOAL, str(target.absolute()))
-    result = _store(target, dataset, seen, trained, findings, replace=replace)
+    result, _ = store(target, dataset, seen, trained, findings, replace=replace)
+    set_latest(target)
     resolve.remember(dataset, target, {**asked, "data": str(data), "val": str(val) if val else None}, parents)
     shutil.rmtree(run, ignore_errors=True)
     return result.model_copy(update={"seconds": round(time.perf_counter() - begun, 1)})
@@ -210,103 +186,6 @@ def _left(run: Path, out: Path | None, dataset: Dataset) -> Path | None:
 def _key(dataset: Dataset, asked: dict[str, Any]) -> str:
     """What names a training: the same data and the same wishes go on where they were stopped."""
     return hashlib.sha256(json.dumps([dataset.hash, asked, __version__], sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _store(
-    target: Path, dataset: Dataset, seen: Survey, trained: Trained, findings: tuple[Finding, ...], *, replace: bool
-) -> TrainResult:
-    """Measure the exported file on unseen pictures, write bundle and report together, or neither."""
-    from sightline.data.fingerprints import pack
-    from sightline.measure.learning import diagnose, learning_curve
-    from sightline.measure.report_data import ReportData
-    from sightline.runtime.bundle import FINGERPRINTS, ONNX, WEIGHTS, set_latest, write_bundle
-    from sightline.runtime.model import Model
-    from sightline.verbs import outcome
-
-    card = _card(target.name, dataset, trained)
-    scored_on: Split = "test" if dataset.part("test") else "val"
-    answered = outcome.answer(Model(card, trained.onnx), dataset.part(scored_on))
-    scores = outcome.scores_of(answered.truth, answered.probabilities, card, trained.recipe.seed)
-    known_scores = outcome.scores_of(trained.train.truth, trained.train.probabilities, card, trained.recipe.seed).overall
-    curve = learning_curve(trained.curve) if len(trained.curve) > 1 else None
-    counts = card.dataset["train_pictures"]
-    advice = tuple(diagnose(known_scores, scores.overall, curve, scores.classes, pictures=counts))
-    card = card.model_copy(update={"scores": dict(scores.overall)})
-    story = ReportData(
-        title=f"{target.name}, {trained.recipe.size}",
-        scores=scores,
-        tested_on=f"{len(answered.items)} {'test' if scored_on == 'test' else 'validation'} pictures",
-        train_scores=known_scores,
-        history=trained.history,
-        baselines=trained.baselines,
-        curve=curve,
-        diagnosis=advice,
-        findings=findings,
-        pairs=outcome.pairs(findings, dataset.items),
-        failures=answered.failures,
-        created=card.created,
-    )
-    known = seen.aligned(dataset.model_copy(update={"items": dataset.part("train")}))
-    contents = {ONNX: trained.onnx, FINGERPRINTS: pack(known.hashes, known.miniatures)}
-    if trained.weights is not None:
-        contents[WEIGHTS] = trained.weights
-    page = outcome.report_page(story, answered, card)
-    if target.is_dir() and not any(target.iterdir()):
-        target.rmdir()  # an empty folder made by the user is as good as none
-    write_bundle(target, card, contents, beside={"report.html": page.encode()}, replace=replace)
-    set_latest(target)
-    return TrainResult(
-        model=str(target),
-        way=trained.recipe.way,
-        weights=trained.recipe.weights,
-        seconds=0.0,
-        scores=dict(scores.overall),
-        dataset=dataset.hash[:12],
-        scored_on=scored_on,
-        report=str(target / "report.html"),
-        task=card.task,
-        classes=card.classes,
-        backbone=trained.recipe.backbone,
-        why=trained.recipe.why,
-        baselines=trained.baselines,
-        false_unknown_rate=card.unknown.false_alarm_rate if card.unknown else None,
-        advice=advice,
-        findings=findings,
-        failures=dataset.failures,
-    )
-
-
-_LIMITS = (
-    "Tested only on pictures like those it was trained on: another place's light, camera or background can change the scores.",
-    "'unknown' means another kind of picture, not a new class of the same kind.",
-    "Not tested against people who try to deceive it.",
-)
-
-
-def _card(name: str, dataset: Dataset, trained: Trained) -> Card:
-    """The passport; hashes and scores are filled in when they are known."""
-    parts: tuple[Split, ...] = ("train", "val", "test")
-    counts = {part: len(dataset.part(part)) for part in parts}
-    pictures = Counter(label for item in dataset.part("train") for label in item.labels)
-    return Card(
-        id="",
-        name=name,
-        task=dataset.task,
-        classes=dataset.classes,
-        positive=dataset.positive,
-        input=trained.input,
-        thresholds=trained.thresholds,
-        temperature=trained.temperature,
-        unsure_below=trained.unsure_below,
-        unknown=trained.unknown,
-        recipe=trained.recipe,
-        dataset={"name": dataset.name, "hash": dataset.hash, "pictures": counts, "train_pictures": dict(pictures)},
-        baselines=trained.baselines,
-        parity=trained.parity,
-        limits=_LIMITS,
-        sightline=__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
 
 
 def show(result: TrainResult) -> RenderableType:

@@ -1,0 +1,169 @@
+"""What a training leaves: the exported file measured on unseen pictures, bundle and report written together, or neither.
+
+No verb itself: `train` stores one model this way, a comparison each of its candidates. Knows not how they were trained.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from sightline import __version__
+from sightline.measure.standings import CrossValidation, Leaderboard
+from sightline.types import Card, Dataset, Failure, Finding, Record, Score, Split, Task, Way
+
+if TYPE_CHECKING:
+    from sightline.data.survey import Survey
+    from sightline.learn.finish import Trained
+    from sightline.verbs.outcome import Answered
+
+
+class TrainResult(Record):
+    """What a training made, and how good it is on pictures it has not seen."""
+
+    model: str
+    way: Way
+    weights: str = Field(description="where the network's starting weights came from: a file, hub:NAME, none")
+    seconds: float
+    scores: dict[str, Score]
+    dataset: str = Field(description="the first digits of the hash of what it was trained on, split included")
+    scored_on: Split
+    report: str
+    task: Task
+    classes: tuple[str, ...]
+    backbone: str
+    why: str
+    baselines: dict[str, Score]
+    false_unknown_rate: float | None = Field(default=None, description="share of known pictures flagged unknown by mistake")
+    advice: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    cross_validation: CrossValidation | None = Field(default=None, description="with --folds: what `scores` are then about")
+    leaderboard: Leaderboard | None = Field(default=None, description="with --compare or --effort: every candidate")
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """Answers of a cross-validation: each picture by a model that has not seen it, and what that says."""
+
+    answered: Answered
+    summary: CrossValidation
+
+
+def store(
+    target: Path,
+    dataset: Dataset,
+    seen: Survey,
+    trained: Trained,
+    findings: tuple[Finding, ...],
+    *,
+    replace: bool,
+    validated: Validated | None = None,
+) -> tuple[TrainResult, Answered]:
+    """Measure the exported file on unseen pictures, write bundle and report together, or neither; with the answers.
+
+    With `validated` the scores and the report are about the cross-validation's answers.
+    """
+    from sightline.data.fingerprints import pack
+    from sightline.measure.learning import diagnose, learning_curve
+    from sightline.measure.report_data import ReportData
+    from sightline.runtime.bundle import FINGERPRINTS, ONNX, WEIGHTS, write_bundle
+    from sightline.runtime.model import Model
+    from sightline.verbs import outcome
+
+    card = _card(target.name, dataset, trained)
+    scored_on: Split = "test" if dataset.part("test") else "val"
+    tested_on = f"{'test' if scored_on == 'test' else 'validation'} pictures"
+    if validated:
+        answered = validated.answered
+        tested_on = f"pictures, each by one of {len(validated.summary.folds)} models that has not seen it"
+        card = card.model_copy(update={"limits": (validated.summary.about, *card.limits)})
+    else:
+        answered = outcome.answer(Model(card, trained.onnx), dataset.part(scored_on))
+    scores = outcome.scores_of(answered.truth, answered.probabilities, card, trained.recipe.seed)
+    known_scores = outcome.scores_of(trained.train.truth, trained.train.probabilities, card, trained.recipe.seed).overall
+    curve = learning_curve(trained.curve) if len(trained.curve) > 1 else None
+    counts = card.dataset["train_pictures"]
+    advice = tuple(diagnose(known_scores, scores.overall, curve, scores.classes, pictures=counts))
+    card = card.model_copy(update={"scores": dict(scores.overall)})
+    story = ReportData(
+        title=f"{target.name}, {trained.recipe.size}",
+        scores=scores,
+        tested_on=f"{len(answered.items)} {tested_on}",
+        train_scores=known_scores,
+        history=trained.history,
+        baselines=trained.baselines,
+        curve=curve,
+        diagnosis=(*((validated.summary.about,) if validated else ()), *advice),
+        findings=findings,
+        pairs=outcome.pairs(findings, dataset.items),
+        failures=answered.failures,
+        created=card.created,
+    )
+    known = seen.aligned(dataset.model_copy(update={"items": dataset.part("train")}))
+    contents = {ONNX: trained.onnx, FINGERPRINTS: pack(known.hashes, known.miniatures)}
+    if trained.weights is not None:
+        contents[WEIGHTS] = trained.weights
+    page = outcome.report_page(story, answered, card)
+    if target.is_dir() and not any(target.iterdir()):
+        target.rmdir()  # an empty folder made by the user is as good as none
+    write_bundle(target, card, contents, beside={"report.html": page.encode()}, replace=replace)
+    result = TrainResult(
+        model=str(target),
+        way=trained.recipe.way,
+        weights=trained.recipe.weights,
+        seconds=0.0,
+        scores=dict(scores.overall),
+        dataset=dataset.hash[:12],
+        scored_on=scored_on,
+        report=str(target / "report.html"),
+        task=card.task,
+        classes=card.classes,
+        backbone=trained.recipe.backbone,
+        why=trained.recipe.why,
+        baselines=trained.baselines,
+        false_unknown_rate=card.unknown.false_alarm_rate if card.unknown else None,
+        advice=advice,
+        findings=findings,
+        failures=dataset.failures,
+        cross_validation=validated.summary if validated else None,
+    )
+    return result, answered
+
+
+_LIMITS = (
+    "Tested only on pictures like those it was trained on: another place's light, camera or background can change the scores.",
+    "'unknown' means another kind of picture, not a new class of the same kind.",
+    "Not tested against people who try to deceive it.",
+)
+
+
+def _card(name: str, dataset: Dataset, trained: Trained) -> Card:
+    """The passport; hashes and scores are filled in when they are known."""
+    parts: tuple[Split, ...] = ("train", "val", "test")
+    counts = {part: len(dataset.part(part)) for part in parts}
+    pictures = Counter(label for item in dataset.part("train") for label in item.labels)
+    return Card(
+        id="",
+        name=name,
+        task=dataset.task,
+        classes=dataset.classes,
+        positive=dataset.positive,
+        input=trained.input,
+        thresholds=trained.thresholds,
+        temperature=trained.temperature,
+        unsure_below=trained.unsure_below,
+        unknown=trained.unknown,
+        recipe=trained.recipe,
+        dataset={"name": dataset.name, "hash": dataset.hash, "pictures": counts, "train_pictures": dict(pictures)},
+        baselines=trained.baselines,
+        parity=trained.parity,
+        limits=_LIMITS,
+        sightline=__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
