@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, ParityError, missing_extra
+from sightline.learn.classic.scorers import Scorer
 from sightline.learn.probe import Head
 from sightline.measure.novelty import Novelty
+from sightline.runtime import keypoints
 from sightline.runtime.model import in_order, open_session
 from sightline.settings import settings
 from sightline.types import InputSpec, Parity, Task
@@ -26,7 +28,7 @@ LARGEST = 2_000_000_000  # bytes of one ONNX file (protobuf's limit is 2^31)
 
 def attach(
     embedding_graph: bytes,
-    head: Head,
+    head: Head | Scorer,
     novelty: Novelty,
     *,
     temperature: float,
@@ -45,9 +47,11 @@ def attach(
     model = onnx.load_model_from_string(embedding_graph)
     graph = model.graph
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    constants = {
-        "head.weight": np.ascontiguousarray((head.weight / temperature).T, np.float32),  # (d, classes)
-        "head.bias": (head.bias / temperature).astype(np.float32),
+    node = helper.make_node
+    constants, nodes = _head(head, temperature, node)
+    if any(one.domain == "ai.onnx.ml" for one in nodes):
+        model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    constants |= {
         "novelty.projection": novelty.projection.astype(np.float32),  # (d, k)
         "novelty.offset": novelty.offset.astype(np.float32),
         "novelty.centres": novelty.centres.astype(np.float32),  # (m, k)
@@ -55,10 +59,9 @@ def attach(
         "novelty.two": np.array([2], np.int64),
     }
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    node = helper.make_node
     graph.node.extend(
         [
-            node("Gemm", ["embedding", "head.weight", "head.bias"], ["logits"], name="head"),
+            *nodes,
             node("Sigmoid", ["logits"], ["probabilities"], name="answer")
             if task == "multilabel"
             else node("Softmax", ["logits"], ["probabilities"], name="answer", axis=1),
@@ -70,14 +73,16 @@ def attach(
             _smallest(opset)("novelty.distances", "novelty", node),
         ]
     )
-    d = head.weight.shape[1]
+    d = head.weight.shape[1] if isinstance(head, Head) else head.width
     del graph.output[:]
     for name, shape in (("probabilities", ["n", len(classes)]), ("embedding", ["n", d]), ("novelty", ["n"])):
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     graph.name = "sightline"
     facts = {"classes": list(classes), "task": task, "input": spec.model_dump()}
+    kept = {entry.key: entry.value for entry in model.metadata_props if entry.key == keypoints.METADATA}
     del model.metadata_props[:]
-    helper.set_model_props(model, {f"sightline.{name}": json.dumps(value, ensure_ascii=False) for name, value in facts.items()})
+    said = {f"sightline.{name}": json.dumps(value, ensure_ascii=False) for name, value in facts.items()}
+    helper.set_model_props(model, said | kept)
     model.producer_name, model.doc_string = "sightline", ""
     content: bytes = model.SerializeToString()
     if len(content) > LARGEST:
@@ -91,6 +96,24 @@ def attach(
             f"the exported model is not valid ONNX: {str(error)[:300]}", hint="report this; nothing was written"
         ) from error
     return content
+
+
+def _head(head: Head | Scorer, temperature: float, node: Callable[..., Any]) -> tuple[dict[str, NDArray[Any]], list[Any]]:
+    """Constants and nodes from `embedding` to `logits`, after temperature."""
+    if isinstance(head, Head):
+        constants: dict[str, NDArray[Any]] = {
+            "head.weight": np.ascontiguousarray((head.weight / temperature).T, np.float32),  # (d, classes)
+            "head.bias": (head.bias / temperature).astype(np.float32),
+        }
+        return constants, [node("Gemm", ["embedding", "head.weight", "head.bias"], ["logits"], name="head")]
+    piece = head.piece()
+    constants = {name: np.asarray(value) for name, value in piece.constants.items()}
+    constants["head.coolness"] = np.array(1 / temperature, np.float32)
+    nodes = [
+        node(kind, sources, names, name=f"head.{place}", domain=domain or None, **attributes)
+        for place, (kind, sources, names, attributes, domain) in enumerate(piece.nodes)
+    ]
+    return constants, [*nodes, node("Mul", ["scores", "head.coolness"], ["logits"], name="head")]
 
 
 def _smallest(opset: int) -> Callable[..., Any]:
@@ -109,7 +132,8 @@ def answers(model: bytes, images: NDArray[np.uint8]) -> dict[str, NDArray[np.flo
     """What an exported file says about prepared pictures uint8 (n, size, size, 3), by output; one by one on all cores."""
     session = open_session(model)
     names = [output.name for output in session.get_outputs()]
-    rows = list(in_order(lambda image: session.run(names, {"image": image[None]}), images, settings().threads))
+    given = keypoints.feed(session)
+    rows = list(in_order(lambda image: session.run(names, given(image[None])), images, settings().threads))
     return {name: np.concatenate([row[place] for row in rows]) for place, name in enumerate(names)}
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sightline import progress
 from sightline.data.kept import kept
 from sightline.errors import SightlineError
+from sightline.runtime.keypoints import feed
 from sightline.runtime.model import failure, in_order, open_session
 from sightline.runtime.pixels import prepare, read_picture
 from sightline.settings import settings
@@ -49,6 +50,7 @@ def compute(items: Sequence[Item], graph: bytes, key: str | None, spec: InputSpe
     missing = [place for place in range(len(items)) if place not in found]
     if missing:
         session = open_session(graph)
+        given = feed(session)
         claimed: dict[str, int] = {}  # of several equal pictures one is computed
         lock = threading.Lock()
 
@@ -61,7 +63,7 @@ def compute(items: Sequence[Item], graph: bytes, key: str | None, spec: InputSpe
                     first = claimed.setdefault(sha256, place)
                 if known is not None or first != place:
                     return place, sha256, first if known is None else known
-                return place, sha256, session.run(["embedding"], {"image": prepare(data, spec)[None]})[0][0]
+                return place, sha256, session.run(["embedding"], given(prepare(data, spec)[None]))[0][0]
             except SightlineError as error:
                 return place, "", failure(items[place].name, error)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sightline.errors import missing_extra
 from sightline.files import write_bytes
@@ -34,27 +34,43 @@ def embedding_graph(network: Classifier, size: int) -> bytes:
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return self.network.embed(self.network.normalise(image))
 
+    network = network.to(device="cpu").eval()
+    # .eval() outside too: the exporter gives the wrapper's mode back to every module inside
+    return exported(Embedding(network).eval(), torch.zeros(2, size, size, 3, dtype=torch.uint8), "image")
+
+
+def exported(module: Any, example: Any, name: str, *, free: int = 1, facts: dict[str, str] | None = None) -> bytes:
+    """A torch module as ONNX: input `name` like `example`, the first `free` sides of any length; output `embedding` (n, d).
+
+    `facts` go into the graph's metadata.
+    """
+    import torch
+
     try:
-        import onnx  # noqa: F401 (the exporter needs it)
+        import onnx
     except ImportError as error:
         raise missing_extra("deep", "exporting a network") from error
-    network = network.to(device="cpu").eval()
     with torch.inference_mode(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "embedding.onnx"
         warnings.simplefilter("ignore")  # the exporter is called deprecated
         # dynamo=False: the TorchScript exporter takes 0.5-1 s where the new one takes 6-10 s, and the graphs answer alike.
         # When torch drops it, dynamo=True with `dynamic_shapes` is the same call.
         torch.onnx.export(
-            Embedding(network).eval(),  # the exporter gives the wrapper's mode back to every module inside
-            (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
+            module,
+            (example,),
             file,
-            input_names=["image"],
+            input_names=[name],
             output_names=["embedding"],
-            dynamic_axes={"image": {0: "n"}, "embedding": {0: "n"}},
+            dynamic_axes={name: dict(enumerate(("n", "m")[:free])), "embedding": {0: "n"}},
             opset_version=OPSET,
             dynamo=False,
         )
-        return file.read_bytes()
+        content = file.read_bytes()
+    if facts:
+        model = onnx.load_model_from_string(content)
+        onnx.helper.set_model_props(model, facts)
+        content = model.SerializeToString()
+    return content
 
 
 def backbone_graph(start: Start) -> tuple[bytes, str]:

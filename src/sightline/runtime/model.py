@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import BundleError, SightlineError
-from sightline.runtime import pixels, tasks
+from sightline.runtime import keypoints, pixels, tasks
 from sightline.runtime.bundle import read_bundle
 from sightline.settings import settings
 from sightline.types import Card, ErrorInfo, Failure, Prediction
@@ -50,10 +50,11 @@ class Model:
         self.card = card
         self.threads = threads or settings().threads
         self._session = open_session(onnx, card)
+        self._given = keypoints.feed(self._session)
 
     def answer(self, images: NDArray[np.uint8]) -> Answers:
         """Scores for prepared pictures, uint8 (n, size, size, 3)."""
-        return Answers(*self._session.run(OUTPUTS, {"image": images}))
+        return Answers(*self._session.run(OUTPUTS, self._given(images)))
 
     def predict(
         self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8], name: str = "", top: int | None = None
@@ -75,7 +76,7 @@ class Model:
 
     def predict_prepared(self, image: NDArray[np.uint8], name: str, start: float, top: int | None = None) -> Prediction:
         """The answer for one prepared picture (size, size, 3); `start` is `perf_counter` when work on it began."""
-        probabilities, novelty = self._session.run(("probabilities", "novelty"), {"image": image[None]})
+        probabilities, novelty = self._session.run(("probabilities", "novelty"), self._given(image[None]))
         took_ms = (time.perf_counter() - start) * 1000
         return tasks.to_prediction(self.card, name, probabilities[0], novelty=float(novelty[0]), took_ms=took_ms, top=top)
 
@@ -130,7 +131,7 @@ def open_session(onnx: bytes, card: Card | None = None) -> ort.InferenceSession:
 def _check_graph(session: Any, card: Card) -> None:
     names = {output.name for output in session.get_outputs()}
     missing = [name for name in OUTPUTS if name not in names]
-    if missing or [entry.name for entry in session.get_inputs()] != ["image"]:
+    if missing or [entry.name for entry in session.get_inputs()] not in (["image"], ["keypoints"]):
         raise BundleError(f"model.onnx lacks {', '.join(missing) or 'the input image'}", hint="it was not made by sightline")
     classes = session.get_modelmeta().custom_metadata_map.get("sightline.classes")
     if classes is not None and tuple(json.loads(classes)) != card.classes:

@@ -1,0 +1,205 @@
+"""The classic way: hand-made features, a classifier of the textbooks, and the same `Learned` in the end as every other way.
+
+Knows which features and classifiers there are by name. SIFT and SURF cannot be in the graph: their graphs begin at keypoints,
+which `runtime/keypoints.py` finds wherever the model answers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline import progress
+from sightline.data.targets import targets
+from sightline.errors import DatasetError, SightlineError, UsageError
+from sightline.learn import features as computed
+from sightline.learn import graph
+from sightline.learn.classic import classifiers
+from sightline.learn.classic.choose import again, fit_classifier, one_thread
+from sightline.learn.classic.classifiers import Given
+from sightline.learn.logistic import Floats
+from sightline.learn.ways import Learned, Material, Side, main_score
+from sightline.runtime import keypoints
+from sightline.runtime.model import in_order
+from sightline.runtime.pixels import prepare, read_picture
+from sightline.settings import settings
+from sightline.types import InputSpec, Item
+
+VERSION = "1"  # raise it when the same features give other numbers
+SIZES = {"hog": 64, "colour": 64, "texture": 64, "sift": 96, "surf": 96}  # pixels a side, unless asked otherwise
+LEAST = 32
+FEATURES = (*SIZES, "sift:vlad", "surf:vlad")
+WORDS, VLAD_WORDS = 200, 16
+LOOKED, ROWS = 800, 40_000  # pictures, and descriptors of them, that the visual words are made from
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to look at and who decides: checked names."""
+
+    features: str
+    classifier: str
+
+    @property
+    def kind(self) -> str:
+        return self.features.partition(":")[0]
+
+
+def wish(features: str | None, classifier: str | None) -> Wish:
+    """The names, checked; HOG and a linear support vector machine where nothing is asked. Raises UsageError."""
+    return Wish(
+        _named("--features", features or "hog", FEATURES), _named("--classifier", classifier or "svm", classifiers.NAMES)
+    )
+
+
+def _named(option: str, name: str, known: tuple[str, ...]) -> str:
+    name = name.lower().replace("_", "-").replace("color", "colour")
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise UsageError(f"{option} {name!r} is not known", hint=hint, detail={"known": list(known)})
+    return name
+
+
+def spec_of(asked: Wish, size: int | None, fit: Any = None) -> InputSpec:
+    """How pictures are prepared. Raises UsageError for a size below the features' least."""
+    side = size or SIZES[asked.kind]
+    if side < LEAST or side % 8:
+        raise UsageError(
+            f"--features {asked.features} needs pictures of at least {LEAST} pixels a side and a multiple of 8, got {side}",
+            hint=f"the usual size is {SIZES[asked.kind]}",
+        )
+    return InputSpec(size=side, fit=fit or "pad")
+
+
+def by_classic(material: Material, asked: Wish, spec: InputSpec) -> Learned:
+    """Features of every picture, the classifier with its setting chosen by cross-validation. Same seed, same model.
+
+    Raises MissingExtraError for SIFT and SURF without the extra `features`, DatasetError.
+    """
+    module = _module(asked, material, spec)
+    exported, key = _graph(asked, module, spec)
+    sides, failures = [], []
+    for items in (material.train, material.val):
+        found = computed.compute(items, exported, key, spec)
+        sides.append(_side(material, items, found.kept, found.vectors))
+        failures.extend(found.failures)
+    train, val = sides
+    several = material.task == "multilabel"
+    given = Given(train.embedding, train.truth, len(material.classes), several, material.seed)
+    chosen = fit_classifier(asked.classifier, given, [item.group or item.sha256 for item in train.items])
+    curve = []
+    for rows in _quarters(len(train.items), material.seed):
+        if not several and len(np.unique(train.truth[rows])) < given.classes:
+            continue
+        less = again(asked.classifier, given.part(rows), chosen.setting)
+        curve.append((len(rows), main_score(val.truth, less.logits(val.embedding), material.task)))
+    score = main_score(val.truth, chosen.scorer.logits(val.embedding), material.task)
+    return Learned(
+        "classic",
+        material.task,
+        spec,
+        exported,
+        chosen.scorer,
+        train,
+        val,
+        chosen.held_out,
+        {
+            "features": asked.features,
+            "classifier": asked.classifier,
+            "numbers": train.embedding.shape[1],
+            **chosen.setting,
+            "cross_validated": chosen.tried,
+        },
+        curve=(*curve, (len(train.items), score)),
+        failures=tuple(failures),
+        reference=_reference(asked, module, chosen.scorer),
+    )
+
+
+def _quarters(count: int, seed: int) -> list[NDArray[np.intp]]:
+    mixed = np.random.default_rng(seed).permutation(count)
+    return [np.sort(mixed[: count // part]) for part in (4, 2) if count // part >= 20]
+
+
+def _module(asked: Wish, material: Material, spec: InputSpec) -> Any:
+    """The features as a torch module; visual words are made from training pictures."""
+    from sightline.learn.classic.features import Bag, Colour, Hog, Texture
+
+    plain = {"hog": Hog, "colour": Colour, "texture": Texture}
+    if asked.features in plain:
+        return plain[asked.features]().eval()
+    keypoints.check(asked.kind)
+    vlad = asked.features.endswith(":vlad")
+    return Bag(_words(asked.kind, material, spec, VLAD_WORDS if vlad else WORDS), vlad=vlad).eval()
+
+
+def _words(kind: str, material: Material, spec: InputSpec, count: int) -> Floats:
+    """Visual words (count, d): k-means of local descriptors of some training pictures."""
+    from sklearn.cluster import KMeans
+
+    rng = np.random.default_rng(material.seed)
+    some = [material.train[place] for place in np.sort(rng.permutation(len(material.train))[:LOOKED])]
+
+    def one(item: Item) -> Floats:
+        try:
+            return keypoints.describe(kind, prepare(read_picture(item.uri), spec)[None])[0][:, 3:]
+        except SightlineError:
+            return np.zeros((0, keypoints.WIDTHS[kind]), np.float32)
+
+    looked = progress.track(in_order(one, some, settings().threads), "Collecting visual words", len(some))
+    rows = np.concatenate(list(looked))
+    rows = rows[np.abs(rows).sum(axis=1) > 1e-6]
+    if len(rows) < count:
+        raise DatasetError(
+            f"only {len(rows)} keypoints on {len(some)} pictures, too few for {count} visual words",
+            hint="add pictures, or use --features hog",
+        )
+    rows = rows[np.sort(rng.permutation(len(rows))[:ROWS])]
+    with one_thread():
+        found = KMeans(count, n_init=1, max_iter=25, random_state=material.seed, algorithm="lloyd").fit(rows)
+    return np.ascontiguousarray(found.cluster_centers_, np.float32)
+
+
+def _graph(asked: Wish, module: Any, spec: InputSpec) -> tuple[bytes, str]:
+    """The features as ONNX, and the key under which what they give is kept."""
+    import torch
+
+    if asked.kind not in keypoints.LIBRARIES:
+        example: Any = torch.zeros(2, spec.size, spec.size, 3, dtype=torch.uint8)
+        return graph.exported(module, example, "image"), f"classic-{asked.features}-{VERSION}-{spec.size}"
+    example = torch.zeros(2, 5, 3 + keypoints.WIDTHS[asked.kind])
+    content = graph.exported(module, example, "keypoints", free=2, facts={keypoints.METADATA: asked.kind})
+    words = hashlib.sha256(module.words.numpy().tobytes()).hexdigest()[:16]
+    return content, f"classic-{asked.features.replace(':', '-')}-{VERSION}-{words}"
+
+
+def _reference(asked: Wish, module: Any, scorer: Any) -> Any:
+    """Logits of prepared pictures, computed without the exported graph: what the export is compared with."""
+    import torch
+
+    def logits(images: NDArray[np.uint8]) -> Floats:
+        found = []
+        with torch.inference_mode():
+            for start in range(0, len(images), 16):
+                some = images[start : start + 16]
+                given = keypoints.describe(asked.kind, some) if asked.kind in keypoints.LIBRARIES else some
+                found.append(module(torch.from_numpy(np.ascontiguousarray(given))).numpy())
+        return np.asarray(scorer.logits(np.concatenate(found)))
+
+    return logits
+
+
+def _side(material: Material, items: tuple[Item, ...], kept: NDArray[np.intp], vectors: Floats) -> Side:
+    good = tuple(items[place] for place in kept)
+    if not good:
+        raise DatasetError(
+            "none of the training (or validation) pictures can be read",
+            hint="open some of them in another program: the files may be damaged",
+        )
+    return Side(good, targets(good, material.classes, material.task), vectors)

@@ -1,0 +1,106 @@
+"""Local descriptors (SIFT, SURF) of prepared pictures: the one part of a recogniser that no ONNX graph can compute.
+
+Needs the extra `features`, asked for only when a model wants keypoints. OpenCV and mahotas see decoded pixels, never a file.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import BundleError, missing_extra
+
+LIBRARIES = {"sift": "cv2", "surf": "mahotas"}
+WIDTHS = {"sift": 128, "surf": 64}  # numbers in a descriptor
+METADATA = "sightline.keypoints"  # in the graph's metadata: which kind it wants
+FOUND = 160  # keypoints that are searched for, the strongest first
+STEP = 8  # pixels between the places of the regular grid, where a picture is described whether something is found or not
+RIM = 32  # pixels added around a picture for SURF
+
+Feed = Callable[[NDArray[np.uint8]], dict[str, NDArray[Any]]]
+Floats = NDArray[np.float32]
+
+
+def feed(session: Any) -> Feed:
+    """What the session is given for prepared pictures: the pixels themselves, or the keypoints that are found on them.
+
+    Raises MissingExtraError when a library is not installed, BundleError for a kind of keypoints nobody knows.
+    """
+    if session.get_inputs()[0].name != "keypoints":
+        return lambda images: {"image": images}
+    kind = session.get_modelmeta().custom_metadata_map.get(METADATA, "")
+    check(kind)
+    return lambda images: {"keypoints": describe(kind, images)}
+
+
+def check(kind: str) -> None:
+    """Raises MissingExtraError when what `kind` needs is not installed."""
+    if kind not in LIBRARIES:
+        raise BundleError(f"model.onnx wants keypoints of an unknown kind: {kind!r}", hint="it was made by a newer sightline")
+    if importlib.util.find_spec(LIBRARIES[kind]) is None:
+        raise missing_extra("features", f"a model on {kind.upper()} keypoints")
+
+
+def describe(kind: str, images: NDArray[np.uint8]) -> Floats:
+    """Keypoints of prepared pictures uint8 (n, size, size, 3): float32 (n, m, 3 + d), padded with zeros to the longest list.
+
+    Columns: 1 for a keypoint and 0 for padding, x and y in 0..1, the descriptor (d = 128 for SIFT, 64 for SURF).
+    """
+    found = [_KINDS[kind](image) for image in images]
+    most = max((len(one) for one in found), default=0) or 1
+    padded = np.zeros((len(images), most, 3 + WIDTHS[kind]), np.float32)
+    for place, one in enumerate(found):
+        padded[place, : len(one)] = one
+    return padded
+
+
+def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(np.rint(image @ np.array([0.299, 0.587, 0.114], np.float32)), np.uint8)
+
+
+def places(side: int) -> list[tuple[float, float, float]]:
+    """x, y and the width described at each point of the regular grid, at two scales."""
+    centres = np.arange(STEP / 2, side, STEP)
+    return [(float(x), float(y), width) for width in (2 * STEP, 4 * STEP) for y in centres for x in centres]
+
+
+def _sift(image: NDArray[np.uint8]) -> Floats:
+    """SIFT (Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94) at found keypoints and on a grid, upright there; rows are the
+    square roots of L1-normalised descriptors (Arandjelovic and Zisserman 2012, doi:10.1109/CVPR.2012.6248018).
+    """
+    import cv2
+
+    cv2.setNumThreads(1)  # the pictures themselves go over all cores
+    grey = _grey(image)
+    sift = cv2.SIFT_create(nfeatures=FOUND)
+    grid = [cv2.KeyPoint(x, y, width / 6, 0.0) for x, y, width in places(len(grey))]  # described: 6 diameters
+    points, rows = sift.compute(grey, (*sift.detect(grey, None), *grid))
+    described = np.asarray(rows, np.float32)
+    described = np.sqrt(described / np.maximum(described.sum(axis=1, keepdims=True), 1e-6))
+    return _rows(np.array([point.pt for point in points], np.float32), described, len(grey))
+
+
+def _surf(image: NDArray[np.uint8]) -> Floats:
+    """SURF (Bay et al. 2008, doi:10.1016/j.cviu.2007.09.014) at found keypoints and on a grid. The picture's rim is continued
+    outwards: mahotas leaves out points whose surroundings are not inside.
+    """
+    from mahotas.features import surf
+
+    grey = np.pad(_grey(image), RIM, mode="edge")
+    found = np.asarray(surf.surf(grey, nr_octaves=3, max_points=FOUND), np.float32).reshape(-1, 70)
+    grid = np.array([(RIM + y, RIM + x, width / 20, 0.0, 1.0) for x, y, width in places(len(image))])  # described: 20 scales
+    regular = np.asarray(surf.descriptors(grey, grid), np.float32).reshape(-1, 70)
+    every = np.concatenate([found, regular])
+    where = np.clip(every[:, [1, 0]] - RIM, 0, len(image))
+    return _rows(where, np.nan_to_num(every[:, 6:]), len(image))
+
+
+def _rows(where: Floats, described: Floats, side: int) -> Floats:
+    return np.concatenate([np.ones((len(where), 1), np.float32), where / side, described], axis=1).astype(np.float32)
+
+
+_KINDS: dict[str, Callable[[NDArray[np.uint8]], Floats]] = {"sift": _sift, "surf": _surf}
