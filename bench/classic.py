@@ -84,8 +84,8 @@ def measured(pair: str, dataset, place: Path, minutes: float | None) -> str:
         once.append(time.perf_counter() - start)
     said = ", ".join(f"{name}={value:g}" for name, value in trained.recipe.values.items() if isinstance(value, float | int))
     return (
-        f"| {pair} | {score.value:.1%} ({100 * score.low:.0f}-{100 * score.high:.0f}) | {took:.0f} | {len(trained.onnx) / 1e6:.1f} "
-        f"| {1000 * sorted(once)[10]:.1f} | {trained.parity.largest_difference:.1e} | {said} |"
+        f"| {pair} | {score.value:.1%} ({100 * score.low:.0f}-{100 * score.high:.0f}) | {took:.0f} "
+        f"| {len(trained.onnx) / 1e6:.1f} | {1000 * sorted(once)[10]:.1f} | {trained.parity.largest_difference:.1e} | {said} |"
     )
 
 

@@ -16,6 +16,7 @@ from sightline import progress
 from sightline.errors import ParityError, SightlineError
 from sightline.learn import export, graph
 from sightline.learn.logistic import Floats
+from sightline.learn.probe import Head
 from sightline.learn.ways import Learned, Material
 from sightline.measure.calibration import choose_thresholds, choose_unsure, fit_temperature, to_probabilities
 from sightline.measure.novelty import choose_unknown, distances, fit_novelty
@@ -89,7 +90,7 @@ def finish(learned: Learned, material: Material, recipe: Recipe) -> Trained:
         parity = _prove(onnx, network, learned, temperature, cuts)
     return Trained(
         onnx=onnx,
-        weights=_weights(network, learned, recipe),
+        weights=_weights(network, learned, recipe) if network else None,
         input=learned.spec,
         recipe=recipe,
         temperature=temperature,
@@ -106,14 +107,16 @@ def finish(learned: Learned, material: Material, recipe: Recipe) -> Trained:
     )
 
 
-def _whole(learned: Learned, classes: int) -> Classifier:
-    """The torch network with its head: what was trained, and what the export is compared with."""
+def _whole(learned: Learned, classes: int) -> Classifier | None:
+    """The torch network with its head: what was trained, and what the export is compared with. None: `learned.reference` is."""
     import torch
 
     network = learned.network
     if network is None and learned.start is not None:
         network = graph.classifier(learned.start, classes)
-    if network is None:
+    if learned.reference is not None:
+        return None
+    if network is None or not isinstance(learned.head, Head):
         raise ParityError("there is no network to compare the export with")
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(learned.head.weight))
@@ -121,13 +124,18 @@ def _whole(learned: Learned, classes: int) -> Classifier:
     return network.eval()
 
 
-def _prove(onnx: bytes, network: Classifier, learned: Learned, temperature: float, cuts: NDArray[np.float64]) -> Parity:
-    """The parity certificate, against torch in float32 on validation pictures."""
+def _prove(onnx: bytes, network: Classifier | None, learned: Learned, temperature: float, cuts: NDArray[np.float64]) -> Parity:
+    """The parity certificate, against torch in float32 (or the way's own reference) on validation pictures."""
     most = PROVED_FROZEN if learned.way == "probe" else PROVED
     some = np.unique(np.linspace(0, len(learned.val.items) - 1, most).astype(int))
     read = list(in_order(lambda item: _pixels(item, learned.spec), [learned.val.items[i] for i in some], settings().threads))
     images = np.stack([image for image in read if image is not None])
-    trained = to_probabilities(_eager_logits(network, images), learned.task, temperature).astype(np.float32)
+    if network is not None:
+        logits = _eager_logits(network, images)
+    else:
+        assert learned.reference is not None  # _whole has seen to it
+        logits = learned.reference(images)
+    trained = to_probabilities(logits, learned.task, temperature).astype(np.float32)
     exported = export.answers(onnx, images)["probabilities"]
     return export.certify(exported, trained, learned.task, cuts.astype(np.float32))
 

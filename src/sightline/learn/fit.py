@@ -43,6 +43,8 @@ class TrainRequest:
     input_size: int | None = None  # pixels a side
     fit: Fit | None = None  # how a picture becomes square
     flip: bool | None = None  # mirrored copies while a network trains
+    features: str | None = None  # way "classic": what is looked at; hog
+    classifier: str | None = None  # way "classic": who decides; svm
     steps: tuple[str, ...] = ()  # the model's own preprocessing (runtime/adjust.py)
     augment: str | None = None  # a recipe of changes while a network trains (recipes.py)
     balance: Balance = "auto"  # small classes beside large ones
@@ -61,6 +63,8 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
     for library in ("torch", "timm", "onnx", "safetensors"):
         if importlib.util.find_spec(library) is None:
             raise missing_extra("deep", "training")
+    if request.way == "classic":
+        return _classic(material, request, seconds)
     if request.backbone:
         names.check(request.backbone)
     with _timed(seconds, "choosing"):
@@ -85,6 +89,23 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
         why += f" ({start.why})"
     with _timed(seconds, "finishing"):
         trained = finish(learned, material, _recipe(learned, request, why))
+    with _timed(seconds, "baselines"):
+        lower = _baselines(learned, material, request)
+    return replace(trained, baselines=lower, seconds=seconds)
+
+
+def _classic(material: Material, request: TrainRequest, seconds: dict[str, float]) -> Trained:
+    """Hand-made features and a classifier of the textbooks."""
+    from sightline.learn.classic import way as classic
+
+    asked = classic.wish(request.features, request.classifier)
+    spec = classic.spec_of(asked, request.input_size, request.fit).model_copy(update={"steps": request.steps})
+    with _timed(seconds, "training"):
+        learned = classic.by_classic(material, asked, spec)
+    why = f"{asked.classifier} on {asked.features} features: asked for"
+    recipe = _recipe(learned, request, why).model_copy(update={"backbone": f"{asked.features} + {asked.classifier}"})
+    with _timed(seconds, "finishing"):
+        trained = finish(learned, material, recipe)
     with _timed(seconds, "baselines"):
         lower = _baselines(learned, material, request)
     return replace(trained, baselines=lower, seconds=seconds)

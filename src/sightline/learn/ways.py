@@ -6,7 +6,7 @@ Each ends as the same value, `Learned`: an embedding graph, a head, and what cal
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from sightline.errors import DatasetError
 from sightline.learn import features, graph
 from sightline.learn.backbones import Start
 from sightline.learn.balance import Balance
+from sightline.learn.classic.scorers import Scorer
 from sightline.learn.logistic import Floats
 from sightline.learn.probe import Head, fit_head, fit_probe
 from sightline.learn.recipes import Changes
@@ -65,7 +66,7 @@ class Learned:
     task: Task
     spec: InputSpec
     graph: bytes  # ONNX: image -> embedding
-    head: Head
+    head: Head | Scorer
     train: Side  # a sample, where a network was trained
     val: Side
     held_out: tuple[Floats, NDArray[np.int64]]  # logits and truth of pictures that the head has not seen: for calibration
@@ -73,6 +74,7 @@ class Learned:
     history: tuple[dict[str, float | None], ...] = ()
     curve: tuple[tuple[int, float], ...] = ()
     failures: tuple[Failure, ...] = ()
+    reference: Callable[[NDArray[np.uint8]], Floats] | None = None  # logits of prepared pictures, where there is no network
     network: Classifier | None = None  # the trained network; None: the frozen one of `start`
     start: Start | None = None
 
@@ -185,7 +187,7 @@ def prepare_network(
             network = Classifier(body, width, count, mean=spec.mean, std=spec.std)
             if not any("BatchNorm" in type(module).__name__ for module in body.modules()):
                 plan = replace(plan, lr=BARE_RATE)
-    if probe:
+    if probe and isinstance(probe.head, Head):
         with torch.no_grad():
             network.head.weight.copy_(torch.from_numpy(probe.head.weight))
             network.head.bias.copy_(torch.from_numpy(probe.head.bias))

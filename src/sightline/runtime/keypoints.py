@@ -5,6 +5,7 @@ Needs the extra `features`, asked for only when a model wants keypoints. OpenCV 
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable
 from typing import Any
@@ -72,8 +73,7 @@ def _sift(image: NDArray[np.uint8]) -> Floats:
     """SIFT (Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94) at found keypoints and on a grid, upright there; rows are the
     square roots of L1-normalised descriptors (Arandjelovic and Zisserman 2012, doi:10.1109/CVPR.2012.6248018).
     """
-    import cv2
-
+    cv2: Any = importlib.import_module("cv2")  # its stubs do not know all of it
     cv2.setNumThreads(1)  # the pictures themselves go over all cores
     grey = _grey(image)
     sift = cv2.SIFT_create(nfeatures=FOUND)

@@ -41,8 +41,8 @@ def fit_classifier(name: str, given: Given, groups: Sequence[str | None]) -> Cho
         probe = fit_probe(
             given.features, given.truth, given.classes, task, groups=groups, seed=given.seed, threads=settings().threads
         )
-        tried = {f"C={strength:g}": round(-loss, 4) for strength, loss in probe.losses.items()}
-        return Chosen(probe.head, {"C": probe.strength}, (probe.out_of_fold, given.truth), tried)
+        losses = {f"C={strength:g}": round(-loss, 4) for strength, loss in probe.losses.items()}
+        return Chosen(probe.head, {"C": probe.strength}, (probe.out_of_fold, given.truth), losses)
     fit, offered = CLASSIFIERS[name]
     some = np.sort(np.random.default_rng(given.seed).permutation(len(given.features))[:SEARCHED])
     part = given.part(some)
@@ -75,7 +75,7 @@ def again(name: str, given: Given, setting: Setting) -> Scorer | Head:
             given.features, given.truth, given.classes, "multilabel" if given.several else "multiclass", setting["C"]
         )
     with one_thread():
-        return _whole(CLASSIFIERS[name][0], given, setting)
+        return CLASSIFIERS[name][0](given, setting)
 
 
 def _widened(fit: Any, given: Given, setting: Setting, asked: Floats) -> Floats:
@@ -122,7 +122,7 @@ class _Partly:
 
 
 def one_thread() -> Any:
-    """Matrix products and OpenMP loops on one thread: the same sums in the same order, and no threads that wait for each other."""
+    """Matrix products and OpenMP loops on one thread: the same sums in the same order, no threads that wait for each other."""
     import scipy.optimize  # noqa: F401 (brings its own BLAS, which must be there to be limited)
     import sklearn.cluster  # noqa: F401 (brings OpenMP)
     from threadpoolctl import threadpool_limits

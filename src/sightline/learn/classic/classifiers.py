@@ -168,7 +168,7 @@ def svm_rbf(given: Given, setting: Setting) -> Kernel:
             shown = given.truth[:, label]
             if shown.min() != shown.max():
                 weight[:, label], bias[label] = _machine(near, shown, setting["C"])
-        return _kernel(scale, x, gamma, weight, bias, None)
+        return _kernel(scale, x, gamma, (weight, bias), None)
     pairs = [(one, other) for one in range(classes) for other in range(one + 1, classes)]
     weight, bias = np.zeros((n, len(pairs))), np.zeros(len(pairs))
     votes = np.zeros((len(pairs), classes), np.float32)
@@ -178,7 +178,7 @@ def svm_rbf(given: Given, setting: Setting) -> Kernel:
         votes[place, one], votes[place, other] = 1, -1
         if len(rows) and shown.min() != shown.max():
             weight[rows, place], bias[place] = _machine(near[np.ix_(rows, rows)], shown, setting["C"])
-    return _kernel(scale, x, gamma, weight, bias, votes)
+    return _kernel(scale, x, gamma, (weight, bias), votes)
 
 
 def _machine(near: NDArray[Any], shown: NDArray[np.int64], strength: float) -> tuple[NDArray[Any], float]:
@@ -191,7 +191,10 @@ def _machine(near: NDArray[Any], shown: NDArray[np.int64], strength: float) -> t
     return weight, float(fitted.intercept_[0])
 
 
-def _kernel(scale: Scaling, x: Floats, gamma: float, weight: NDArray[Any], bias: NDArray[Any], votes: Floats | None) -> Kernel:
+def _kernel(
+    scale: Scaling, x: Floats, gamma: float, machines: tuple[NDArray[Any], NDArray[Any]], votes: Floats | None
+) -> Kernel:
+    weight, bias = machines
     used = np.flatnonzero(np.abs(weight).max(axis=1) > 0)
     used = used if len(used) else np.arange(1)
     return Kernel(scale, x[used], gamma, weight[used].astype(np.float32), bias.astype(np.float32), votes)

@@ -1,13 +1,12 @@
 """Hand-made features as torch modules without parameters: gradients (HOG), colour, texture. Prepared pictures in, numbers out.
 
-Torch is here only the language in which a graph is written down: the exported ONNX graph computes them from then on, in training
-too. Every step but texture's is continuous, so that rounding moves an answer by as little as the rounding.
+Torch is here only the language in which a graph is written down: the exported ONNX graph computes them from then on, in
+training too. Every step but texture's is continuous, so that rounding moves an answer by as little as the rounding.
 """
 
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import numpy as np
 import torch
@@ -30,8 +29,12 @@ class Feature(nn.Module):
 
     def grey(self, images: Tensor) -> Tensor:
         """Luminance (n, 1, h, w) times 256: whole numbers, which float32 holds exactly."""
-        r, g, b = self.pixels(images).split(1, dim=1)
+        r, g, b = _channels(self.pixels(images))
         return 77 * r + 150 * g + 29 * b
+
+
+def _channels(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return x[:, 0:1], x[:, 1:2], x[:, 2:3]
 
 
 class Hog(Feature):
@@ -82,7 +85,7 @@ class Colour(Feature):
         return torch.cat([self._cube(x), *(self._statistics(part) for part in parts)], dim=1)
 
     def _statistics(self, x: Tensor) -> Tensor:
-        r, g, b = x.split(1, dim=1)
+        r, g, b = _channels(x)
         alpha, beta = r - (g + b) / 2, (g - b) * (math.sqrt(3) / 2)
         chroma = torch.sqrt(alpha * alpha + beta * beta)
         safe = torch.where(alpha == 0, torch.full_like(alpha, 1e-12), alpha)
@@ -99,7 +102,7 @@ class Colour(Feature):
     def _cube(self, x: Tensor) -> Tensor:
         """Shares of 4 x 4 x 4 colours, neighbouring ones shared linearly."""
         n = x.shape[0]
-        r, g, b = (_votes(one * (CUBE - 1), CUBE).flatten(2) for one in x.split(1, dim=1))  # (n, 4, pixels)
+        r, g, b = (_votes(one * (CUBE - 1), CUBE).flatten(2) for one in _channels(x))  # (n, 4, pixels)
         pairs = (r[:, :, None] * g[:, None, :]).flatten(1, 2)  # (n, 16, pixels)
         shares = torch.matmul(pairs, b.transpose(1, 2)) / (x.shape[2] * x.shape[3])
         return torch.sqrt(shares.reshape(n, CUBE**3) + TINY)
@@ -114,8 +117,8 @@ def _votes(position: Tensor, bins: int, *, cyclic: bool = False) -> Tensor:
 
 
 class Texture(Feature):
-    """Uniform local binary patterns (Ojala et al. 2002, doi:10.1109/TPAMI.2002.1017623) of 8 neighbours at distances 1 and 2, in
-    quarters of the picture, and Haralick's statistics of grey-level co-occurrence (1973, doi:10.1109/TSMC.1973.4309314).
+    """Uniform local binary patterns (Ojala et al. 2002, doi:10.1109/TPAMI.2002.1017623) of 8 neighbours at distances 1 and 2,
+    in quarters of the picture, and Haralick's statistics of grey-level co-occurrence (1973, doi:10.1109/TSMC.1973.4309314).
 
     Computed on whole numbers: comparisons come out the same wherever they are made.
     """
@@ -145,7 +148,7 @@ class Texture(Feature):
         return torch.sqrt(quarters.flatten(1) + TINY)
 
     def _together(self, grey: Tensor) -> Tensor:
-        """Contrast, sameness, energy, entropy and correlation of neighbouring grey levels, in 4 directions at distances 1, 3."""
+        """Contrast, sameness, energy, entropy and correlation of grey levels 1 and 3 pixels apart, in 4 directions."""
         levels = torch.floor(grey / (65536 / GREY_LEVELS))
         shown = (levels == torch.arange(GREY_LEVELS, dtype=torch.float32).view(1, -1, 1, 1)).float()  # (n, 8, h, w)
         found = []
@@ -191,8 +194,8 @@ def uniform_patterns() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 class Bag(nn.Module):
-    """Local descriptors to one vector: how often each visual word occurs in the picture and in its quarters (Csurka et al. 2004;
-    Lazebnik et al. 2006, doi:10.1109/CVPR.2006.68), or how far from its word each lies (VLAD, Jegou et al. 2010,
+    """Local descriptors to one vector: how often each visual word occurs in the picture and in its quarters (Csurka et al.
+    2004; Lazebnik et al. 2006, doi:10.1109/CVPR.2006.68), or how far from its word each lies (VLAD, Jegou et al. 2010,
     doi:10.1109/CVPR.2010.5540039). Input as `runtime.keypoints.describe` gives it.
     """
 
@@ -212,7 +215,7 @@ class Bag(nn.Module):
             count = nearest.sum(dim=1)[..., None]
             away = torch.matmul(nearest.transpose(1, 2), rows) - count * self.words
             away = away / torch.sqrt((away * away).sum(dim=2, keepdim=True) + TINY)
-            return cast(Tensor, away.flatten(1))
+            return away.flatten(1)
         left, top = (x < 0.5).float(), (y < 0.5).float()
         parts = [torch.ones_like(x), left * top, (1 - left) * top, left * (1 - top), (1 - left) * (1 - top)]
         counts = torch.matmul(torch.cat(parts, dim=2).transpose(1, 2), nearest)  # (n, 5, words)

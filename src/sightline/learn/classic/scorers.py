@@ -99,8 +99,8 @@ class Quadratic:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """decisions = exp(-gamma |x - v|^2) @ weight + bias, and where `votes` is given, scores = clip(decisions, -1, 1) @ votes: the
-    one-against-one machines of a support vector machine, each voting as far as it is sure.
+    """decisions = exp(-gamma |x - v|^2) @ weight + bias, and where `votes` is given, scores = clip(decisions, -1, 1) @ votes:
+    the one-against-one machines of a support vector machine, each voting as far as it is sure.
     """
 
     scaling: Scaling
@@ -112,11 +112,11 @@ class Kernel:
 
     @property
     def width(self) -> int:
-        return self.vectors.shape[1]
+        return int(self.vectors.shape[1])
 
     @property
     def classes(self) -> int:
-        return len(self.bias) if self.votes is None else self.votes.shape[1]
+        return len(self.bias) if self.votes is None else int(self.votes.shape[1])
 
     def logits(self, features: Floats) -> Floats:
         x = self.scaling(features)
@@ -138,7 +138,7 @@ class Kernel:
         last: list[tuple[str, list[str], str, dict[str, Any]]] = []
         decisions = "scores"
         if self.votes is not None:
-            constants |= {"head.low": np.float32(-1), "head.high": np.float32(1), "head.votes": self.votes}
+            constants |= {"head.low": np.array(-1, np.float32), "head.high": np.array(1, np.float32), "head.votes": self.votes}
             last = [
                 ("Clip", ["head.decisions", "head.low", "head.high"], "head.sure", {}),
                 ("MatMul", ["head.sure", "head.votes"], "scores", {}),
@@ -169,11 +169,11 @@ class Neighbours:
 
     @property
     def width(self) -> int:
-        return self.vectors.shape[1]
+        return int(self.vectors.shape[1])
 
     @property
     def classes(self) -> int:
-        return self.truth.shape[1]
+        return int(self.truth.shape[1])
 
     def logits(self, features: Floats) -> Floats:
         x = self.scaling(features)
@@ -198,8 +198,8 @@ class Neighbours:
             "head.last": np.array([self.k], np.int64),
             "head.end": np.array([self.k + 1], np.int64),
             "head.axis": np.array([1], np.int64),
-            "head.tiny": np.float32(1e-6),
-            "head.one": np.float32(1),
+            "head.tiny": np.array(1e-6, np.float32),
+            "head.one": np.array(1, np.float32),
             "head.mask": np.array([1.0] * self.k + [0.0], np.float32),
         }
         after = shares_nodes(several=self.several)
@@ -286,23 +286,26 @@ def _distance_nodes() -> tuple[tuple[str, list[str], str, dict[str, Any]], ...]:
     )
 
 
-def from_shares(share: Floats, *, several: bool) -> Floats:
+def from_shares(share: NDArray[np.floating], *, several: bool) -> Floats:
     """Shares of votes (n, classes) as logits."""
     if several:
         held = np.clip(share, LEAST, 1 - LEAST)
-        return np.asarray(np.log(held) - np.log(1 - held))
-    return np.asarray(np.log(np.maximum(share, LEAST)))
+        return np.asarray(np.log(held) - np.log(1 - held), np.float32)
+    return np.asarray(np.log(np.maximum(share, LEAST)), np.float32)
 
 
 def shares_nodes(*, several: bool) -> Piece:
     """The same as `from_shares`, from `head.share` to `scores`."""
-    constants: dict[str, NDArray[Any]] = {"head.least": np.float32(LEAST), "head.most": np.float32(1 - LEAST)}
+    constants: dict[str, NDArray[Any]] = {
+        "head.least": np.array(LEAST, np.float32),
+        "head.most": np.array(1 - LEAST, np.float32),
+    }
     nodes: list[tuple[str, list[str], list[str], dict[str, Any], str]] = [
         ("Clip", ["head.share", "head.least", *(["head.most"] if several else [])], ["head.held"], {}, ""),
         ("Log", ["head.held"], ["head.log" if several else "scores"], {}, ""),
     ]
     if several:
-        constants["head.whole"] = np.float32(1)
+        constants["head.whole"] = np.array(1, np.float32)
         nodes += [
             ("Sub", ["head.whole", "head.held"], ["head.rest"], {}, ""),
             ("Log", ["head.rest"], ["head.other"], {}, ""),

@@ -1,4 +1,4 @@
-"""Decision trees and forests as arrays: walked in numpy, exported as one TreeEnsemble of ONNX's ai.onnx.ml. Knows no pictures."""
+"""Decision trees and forests as arrays: walked in numpy, exported as one TreeEnsemble of ai.onnx.ml. Knows no pictures."""
 
 from __future__ import annotations
 

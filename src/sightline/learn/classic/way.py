@@ -28,7 +28,7 @@ from sightline.runtime import keypoints
 from sightline.runtime.model import in_order
 from sightline.runtime.pixels import prepare, read_picture
 from sightline.settings import settings
-from sightline.types import InputSpec, Item
+from sightline.types import Failure, InputSpec, Item
 
 VERSION = "1"  # raise it when the same features give other numbers
 SIZES = {"hog": 64, "colour": 64, "texture": 64, "sift": 96, "surf": 96}  # pixels a side, unless asked otherwise
@@ -84,7 +84,8 @@ def by_classic(material: Material, asked: Wish, spec: InputSpec) -> Learned:
     """
     module = _module(asked, material, spec)
     exported, key = _graph(asked, module, spec)
-    sides, failures = [], []
+    sides: list[Side] = []
+    failures: list[Failure] = []
     for items in (material.train, material.val):
         found = computed.compute(items, exported, key, spec)
         sides.append(_side(material, items, found.kept, found.vectors))
@@ -148,7 +149,7 @@ def _words(kind: str, material: Material, spec: InputSpec, count: int) -> Floats
 
     def one(item: Item) -> Floats:
         try:
-            return keypoints.describe(kind, prepare(read_picture(item.uri), spec)[None])[0][:, 3:]
+            return np.asarray(keypoints.describe(kind, prepare(read_picture(item.uri), spec)[None])[0, :, 3:])
         except SightlineError:
             return np.zeros((0, keypoints.WIDTHS[kind]), np.float32)
 
@@ -163,7 +164,7 @@ def _words(kind: str, material: Material, spec: InputSpec, count: int) -> Floats
     rows = rows[np.sort(rng.permutation(len(rows))[:ROWS])]
     with one_thread():
         found = KMeans(count, n_init=1, max_iter=25, random_state=material.seed, algorithm="lloyd").fit(rows)
-    return np.ascontiguousarray(found.cluster_centers_, np.float32)
+    return np.array(found.cluster_centers_, np.float32, order="C")
 
 
 def _graph(asked: Wish, module: Any, spec: InputSpec) -> tuple[bytes, str]:
@@ -190,7 +191,8 @@ def _reference(asked: Wish, module: Any, scorer: Any) -> Any:
                 some = images[start : start + 16]
                 given = keypoints.describe(asked.kind, some) if asked.kind in keypoints.LIBRARIES else some
                 found.append(module(torch.from_numpy(np.ascontiguousarray(given))).numpy())
-        return np.asarray(scorer.logits(np.concatenate(found)))
+        answered: Floats = scorer.logits(np.concatenate(found))
+        return answered
 
     return logits
 
