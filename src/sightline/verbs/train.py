@@ -34,6 +34,7 @@ def train(
     seed: int = 0,
     way: Literal["auto", "probe", "fine-tune", "scratch"] = "auto",
     backbone: str | None = None,
+    input_size: int | None = None,
     prepare: str = "",
     fit: Literal["crop", "squash", "pad"] | None = None,
     augment: str | None = None,
@@ -51,7 +52,8 @@ def train(
         minutes: Time to spend; without it, as long as the way needs.
         seed: Of everything that is random; the same seed gives the same model.
         way: probe (a head on frozen features: seconds), fine-tune, scratch; auto chooses from data, hardware and time.
-        backbone: A network by its timm name, instead of the one the size means.
+        backbone: A network by name, instead of the one the size means: see `sightline models zoo`; or any name of timm's.
+        input_size: Pixels a side that the network sees, 32 or more; by default what its weights were trained with, else 64.
         prepare: What is done to every picture before the model sees it, now and later: white-balance, equalise, denoise,
             sharpen:0.5, brightness:1.2, contrast:1.2, grey; several with commas, in this order.
         fit: How a picture becomes square: the middle cut out, both sides stretched, or the whole picture on a grey ground.
@@ -69,8 +71,9 @@ def train(
         raise UsageError(f"--minutes must be above 0, got {minutes:g}")
     if seed < 0:
         raise UsageError(f"--seed must be 0 or more, got {seed}")
+    _known(backbone, input_size)
     asked: dict[str, Any] = {"size": size, "minutes": minutes, "seed": seed, "way": way, "backbone": backbone}
-    asked |= {"fit": fit, "balance": balance, **_changes(prepare, augment)}
+    asked |= {"input_size": input_size, "fit": fit, "balance": balance, **_changes(prepare, augment)}
     dataset, seen, findings, parents = _data(data, val, seed)
     run = settings().home / "runs" / _key(dataset, asked)
     left = _left(run, out, dataset)
@@ -82,6 +85,18 @@ def train(
     resolve.remember(dataset, target, {**asked, "data": str(data), "val": str(val) if val else None}, parents)
     shutil.rmtree(run, ignore_errors=True)
     return result.model_copy(update={"seconds": round(time.perf_counter() - begun, 1)})
+
+
+def _known(backbone: str | None, input_size: int | None) -> None:
+    """Refuse a network that nobody knows and a size that none takes, before any picture is read."""
+    from sightline.learn.zoo.names import LEAST, check
+
+    if input_size is not None and input_size < LEAST:
+        raise UsageError(
+            f"networks need pictures of at least {LEAST} px, got {input_size}", hint=f"give --input-size {LEAST} or more"
+        )
+    if backbone is not None:
+        check(backbone)
 
 
 def _changes(prepare: str, augment: str | None) -> dict[str, Any]:
