@@ -59,6 +59,16 @@ def test_models_and_what_they_were_trained_on(db: Database) -> None:
     assert caught.value.hint == "did you mean best?"
 
 
+def test_a_name_moves_only_from_where_it_was_expected(db: Database) -> None:
+    names.point(db, "dataset", "signs", "one", "collect", after=None)
+    names.point(db, "dataset", "signs", "two", "collect", after="one")
+    names.point(db, "dataset", "signs", "two", "collect", after="one")
+    for expected in ("one", None):
+        with pytest.raises(ConflictError, match="another version"):
+            names.point(db, "dataset", "signs", "three", "collect", after=expected)
+    assert [move.target for move in names.history(db, "dataset", "signs")] == ["one", "two"]
+
+
 def test_what_models_said(db: Database) -> None:
     hashes = [f"{number:064x}" for number in range(3)]
     said = Prediction(

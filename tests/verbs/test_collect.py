@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,13 @@ def test_collecting_again_adds_and_nothing_is_doubled(tmp_path: Path):
     assert version.parents == (first.dataset,)
     assert version.made.verb == "collect"
     assert names.undo(database(), "dataset", "colours") == first.dataset
+
+
+def test_two_collections_at_once_both_count(tmp_path: Path):
+    folders = [class_folders(tmp_path / name, per_class=2, classes=(name, "other")) for name in ("red", "blue", "green")]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda folder: collect(str(folder), into="colours"), folders))
+    assert kept("colours").classes == ("blue", "green", "other", "red")
 
 
 def test_two_pictures_of_one_name(tmp_path: Path):

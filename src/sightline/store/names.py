@@ -17,17 +17,22 @@ from sightline.store.register import now
 from sightline.store.schema import moves, names
 
 UNDO = "undo"
+ANYTHING = "anything"
 _HASH = re.compile(r"[0-9a-f]{6,64}")
 
 
-def point(db: Database, kind: str, name: str, target: str, why: str) -> None:
+def point(db: Database, kind: str, name: str, target: str, why: str, *, after: str | None = ANYTHING) -> None:
     """Point `name` at `target`; nothing happens when it points there already. `why`: the verb that did it.
 
-    Raises UsageError for a name that could be taken for a path or a hash.
+    With `after` (None: nothing) the name must still point there: what was made from an older version must not hide what
+    somebody else has added meanwhile. Raises ConflictError then, UsageError for a name that could be taken for a path or a hash.
     """
     checked(name)
     with db.write() as connection:
-        if _target(connection, kind, name) != target:
+        now_at = _target(connection, kind, name)
+        if after is not ANYTHING and now_at not in (after, target):
+            raise ConflictError(f"{name!r} points at another version since this began", hint="run it again")
+        if now_at != target:
             _move(connection, kind, name, target, why)
 
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.errors import DatasetError, StoppedError, StorageError, UsageError, missing_extra
+from sightline.errors import ConflictError, DatasetError, StoppedError, StorageError, UsageError, missing_extra
 from sightline.types import Dataset, Facts, Failure, Item, Made, Record
 
 if TYPE_CHECKING:
@@ -236,15 +236,20 @@ def recorded(
     if db is None:
         raise missing_extra("store", "a dataset under a name")
     name = str(given["into"])
-    target = names.target(db, "dataset", name)
-    before = datasets.get(db, target) if target else None
-    whole = merged(name, before, items, abouts, failures=failures, source=str(given["source"]))
-    dataset = whole.dataset
-    if before is None or dataset.hash != before.hash:
-        arguments = json.loads(json.dumps(given, default=str))
-        made = Made(verb="collect", arguments=arguments, sightline=__version__)
+    made = Made(verb="collect", arguments=json.loads(json.dumps(given, default=str)), sightline=__version__)
+    while True:
+        target = names.target(db, "dataset", name)
+        before = datasets.get(db, target) if target else None
+        whole = merged(name, before, items, abouts, failures=failures, source=str(given["source"]))
+        dataset = whole.dataset
+        if before is not None and dataset.hash == before.hash:
+            break
         reference = datasets.add(db, dataset, made, [before.hash] if before else [])
-        names.point(db, "dataset", name, reference, "collect")
+        try:
+            names.point(db, "dataset", name, reference, "collect", after=target)
+            break
+        except ConflictError:  # another collection into this name ended meanwhile: add to what it made
+            continue
     return Collected(
         dataset=dataset.hash,
         name=name,
