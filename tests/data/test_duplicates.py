@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from pictures import COLOURS, drawn, encoded
+from sightline.data import bits
 from sightline.data.duplicates import DISTANCE, alike, families, hashes, merged, near_pairs
 from sightline.data.looks import look, perceptual
 from sightline.errors import UsageError
@@ -72,14 +73,12 @@ def every_pair(values: NDArray[np.uint64], distance: int) -> list[list[int]]:
     return [[a, b] for a, b in np.argwhere(differ <= distance).tolist() if a < b and values[a] != 0 and values[b] != 0]
 
 
-@pytest.mark.parametrize("few", [0, 20_000])
+@pytest.mark.parametrize("shared", [0, 1, 2, 3])
 @pytest.mark.parametrize("distance", [0, 3, 8])
-def test_near_pairs_are_complete(few: int, distance: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bands (few=0) and the plain comparison give the same pairs as comparing each with each."""
-    from sightline.data import duplicates
-
-    monkeypatch.setattr(duplicates, "_FEW", few)
-    monkeypatch.setattr(duplicates, "_BLOCK", 5_000)
+def test_near_pairs_are_complete(shared: int, distance: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal blocks and the plain comparison (shared=0) give the same pairs as comparing each with each."""
+    monkeypatch.setattr(bits, "_plan", lambda count, distance: shared)
+    monkeypatch.setattr(bits, "_BLOCK", 5_000)
     rng = np.random.default_rng(distance)
     base = rng.integers(1, 2**63, 60, dtype=np.uint64)
     values = np.repeat(base, 6)
@@ -87,7 +86,14 @@ def test_near_pairs_are_complete(few: int, distance: int, monkeypatch: pytest.Mo
         for bit in rng.integers(0, 64, row % 6 * 2):
             values[row] ^= np.uint64(1) << np.uint64(bit)
     values[::50] = 0
+    values[7::20] = values[7]
     assert near_pairs(values, distance).tolist() == every_pair(values, distance)
+
+
+def test_the_plan_follows_the_size() -> None:
+    assert bits._plan(1_000, 8) == 0
+    assert bits._plan(1_000_000, 8) == 3
+    assert bits._plan(1_000_000, 63) == 0
 
 
 def test_fifty_thousand_hashes() -> None:

@@ -6,19 +6,16 @@ miniatures agree. Turned or mirrored copies are different pictures here, and a g
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data.bits import Pairs, near
 from sightline.data.looks import NO_HASH, Hashes, Miniatures, look, perceptual
 from sightline.data.manifest import in_threads
-from sightline.errors import SightlineError, UsageError
-
-Pairs: TypeAlias = NDArray[np.int64]
+from sightline.errors import SightlineError
 
 # Chosen on 3,409 photographs of garments (many on one ground) and 10,000 CIFAR-10 pictures. Altered copies within 8 bits: JPEG
 # quality 20, half or quarter size, brighter, more contrast, 1 % cropped all round: 100 % each; 2 % cropped: 96 %, 4 %: 40 %.
@@ -27,8 +24,6 @@ Pairs: TypeAlias = NDArray[np.int64]
 # shirts. On CIFAR-10 it leaves 8 of 50 pairs, all true.
 DISTANCE = 8
 DISAGREEMENT = 0.02
-_BLOCK = 1 << 23  # comparisons at a time: about 100 MB
-_FEW = 20_000  # up to here every pair is compared; above, only those that share a band of bits
 
 
 def hashes(paths: Sequence[Path | str]) -> Hashes:
@@ -122,37 +117,7 @@ def _sorted_pairs(parts: Iterable[Pairs]) -> Pairs:
 
 
 def _near(hashes: Hashes, distance: int) -> Iterator[Pairs]:
-    """Near pairs in parts; each pair once, first < second."""
-    if not 0 <= distance < 64:
-        raise UsageError(f"a distance between 64-bit hashes must be in 0..63, got {distance}")
+    """Near pairs in parts; each pair once, first < second. Pictures without a hash have none."""
     rows = np.flatnonzero(hashes != NO_HASH)
-    if len(rows) <= _FEW:
-        yield from _every(hashes, rows, distance)
-        return
-    # Hashes within `distance` bits are equal in at least one of distance + 1 bands (pigeonhole; Norouzi 2012)
-    edges = np.linspace(0, 64, distance + 2).astype(int)
-    masks = [np.uint64(((1 << int(high - low)) - 1) << int(low)) for low, high in itertools.pairwise(edges)]
-    for number, mask in enumerate(masks):
-        band = hashes[rows] & mask
-        order = np.argsort(band, kind="stable")
-        starts = np.flatnonzero(np.diff(band[order])) + 1
-        for bucket in np.split(rows[order], starts):
-            for pairs in _every(hashes, bucket, distance):
-                differ = hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]
-                fresh = np.ones(len(pairs), bool)
-                for earlier in masks[:number]:  # a pair that shares an earlier band was found there
-                    fresh &= (differ & earlier) != 0
-                yield pairs[fresh]
-
-
-def _every(hashes: Hashes, rows: NDArray[np.int64], distance: int) -> Iterator[Pairs]:
-    """Near pairs among `rows` (ascending) by comparing all of them, a block at a time."""
-    values = hashes[rows]
-    start = 0
-    while start < len(rows) - 1:
-        size = max(1, _BLOCK // (len(rows) - start))
-        block = np.bitwise_count(values[start : start + size, None] ^ values[None, start:]) <= distance
-        first, second = np.nonzero(block)
-        keep = first < second
-        yield np.stack([rows[start + first[keep]], rows[start + second[keep]]], axis=1)
-        start += size
+    for pairs in near(hashes[rows], distance):
+        yield np.sort(rows[pairs], axis=1)

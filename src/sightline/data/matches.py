@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.cells import Cells, Floats, Spots, single
+from sightline.data.duplicates import merged
 from sightline.data.looks import NO_HASH, Miniatures
 from sightline.data.views import (
     INNER,
@@ -51,6 +52,8 @@ STILL = 0.02  # of the side: below, a picture was neither moved nor cropped
 TURN_KINDS = ("", "mirrored", "mirrored", *["rotated"] * 5)
 ALIKE = 0.92  # correlation of descriptions from which a pair is looked at precisely
 PREFERRED = 0.01  # how much better a turn must be: many pictures are nearly their own mirror image
+CROWD = 64  # members of a family from which cropped and shifted copies are looked for by its first member only
+CROWD = 64  # members of a family from which cropped and shifted copies are looked for by its first member only
 TURNLESS = 0.86  # the same of what no turn changes
 GREYS_AGREE, DETAIL_AGREES, COLOURS_AGREE = 0.985, 0.965, 0.87
 
@@ -73,6 +76,9 @@ class _Candidates(NamedTuple):
     turn: Spots
     score: Floats
 
+    def at(self, places: NDArray[np.generic]) -> _Candidates:
+        return _Candidates(self.first[places], self.second[places], self.window[places], self.turn[places], self.score[places])
+
 
 def pairs(survey: Survey, *, mirrored: bool = True, moved: bool = True) -> Matches:
     """All pairs that show the same. Of many exact copies each is paired with the first one, and only that one with others.
@@ -85,39 +91,68 @@ def pairs(survey: Survey, *, mirrored: bool = True, moved: bool = True) -> Match
     exact = Matches(copies[:, 0], copies[:, 1], np.full(len(copies), KINDS[0], "U12"), np.ones(len(copies), np.float32))
     if len(rows) < 2:
         return exact
-    found = [exact, *_verified(survey, rows, _candidates(survey.greys[rows], mirrored=mirrored, moved=moved))]
+    index = _indexed(survey.greys[rows], mirrored=mirrored)
+    found = [exact, *_verified(survey, rows, _candidates(index, range(1)))]
+    if moved:
+        first, second = (np.concatenate([part[side] for part in found]) for side in (0, 1))
+        calm = _calm(rows, np.stack([first, second], axis=1))
+        if len(calm) < len(rows):
+            index = _indexed(survey.greys[calm], mirrored=mirrored)
+        more = _candidates(index, range(1, len(WINDOWS)))
+        low, high = (np.sort(calm[np.stack(more[:2])], axis=0)[side] for side in (0, 1))
+        fresh = ~np.isin(low * len(survey.uris) + high, first * len(survey.uris) + second)
+        found += _verified(survey, calm, more.at(fresh))
     first, second, kind, score = (np.concatenate(column) for column in zip(*found, strict=True))
     order = np.lexsort((second, first))
     return Matches(first[order], second[order], kind[order], score[order])
 
 
-def _candidates(greys: Miniatures, *, mirrored: bool, moved: bool = True) -> _Candidates:
-    """Pairs of pictures (n, 16, 16) that may show the same: once each, at the place and turn where they agree best."""
+def _calm(rows: Spots, links: Spots) -> Spots:
+    """The rows with one member only of each family of more than CROWD: a camera that stood still needs no second look."""
+    count = int(rows.max()) + 1
+    family = merged(np.arange(count), links[(links < count).all(axis=1)])[rows]
+    _, first, number, size = np.unique(family, return_index=True, return_inverse=True, return_counts=True)
+    calm = (size[number] <= CROWD) | (first[number] == np.arange(len(rows)))
+    return np.asarray(rows[calm], np.int64)
+
+
+class _Index(NamedTuple):
+    """What pictures (n,) are searched by: descriptions of their middle, as they are and without turns."""
+
+    greys: Miniatures
+    middle: Floats
+    usual: Floats
+    plain: Cells
+    free: Cells | None
+
+
+def _indexed(greys: Miniatures, *, mirrored: bool) -> _Index:
     middle = described(greys, Window())
     usual = sizes(middle).mean(axis=0)
-    plain = Cells(middle)
-    free = Cells(turnless(middle, usual)) if mirrored else None
+    return _Index(greys, middle, usual, Cells(middle), Cells(turnless(middle, usual)) if mirrored else None)
+
+
+def _candidates(index: _Index, numbers: range) -> _Candidates:
+    """Pairs that may show the same: once each, at the place among some of WINDOWS and the turn where they agree best."""
 
     def search(number: int) -> list[_Candidates]:
-        base = described(greys, WINDOWS[number])
-        first, second, score = plain.near(base, ALIKE, once=number == 0)
+        base = described(index.greys, WINDOWS[number])
+        first, second, score = index.plain.near(base, ALIKE, once=number == 0)
         found = [_Candidates(first, second, np.full(len(first), number), np.zeros(len(first), np.int64), score)]
-        if free is not None:
-            first, second, _ = free.near(turnless(base, usual), TURNLESS, once=number == 0)
+        if index.free is not None:
+            first, second, _ = index.free.near(turnless(base, index.usual), TURNLESS, once=number == 0)
             for part in np.array_split(np.arange(len(first)), len(first) // (1 << 16) + 1):
-                found.append(_turns(middle, base, first[part], second[part], number))
+                found.append(_turns(index.middle, base, first[part], second[part], number))
         return found
 
     with single(), ThreadPoolExecutor(settings().threads) as pool:
-        numbers = range(len(WINDOWS) if moved else 1)
         searches = track(pool.map(search, numbers), "Comparing pictures", len(numbers))
         parts = [part for found in searches for part in found]
     first, second, window, turn, score = (np.concatenate(column) for column in zip(*parts, strict=True))
     low, high = np.minimum(first, second), np.maximum(first, second)
     order = np.lexsort((PREFERRED * (turn > 0) - score, high, low))
-    pair = low[order] * len(greys) + high[order]
-    best = order[np.flatnonzero(np.diff(pair, prepend=-1))]
-    return _Candidates(first[best], second[best], window[best], turn[best], score[best])
+    best = order[np.flatnonzero(np.diff(low[order] * len(index.greys) + high[order], prepend=-1))]
+    return _Candidates(first, second, window, turn, score).at(best)
 
 
 def _turns(middle: Floats, base: Floats, first: Spots, second: Spots, number: int) -> _Candidates:
@@ -125,7 +160,7 @@ def _turns(middle: Floats, base: Floats, first: Spots, second: Spots, number: in
     scores = turn_scores(middle[first], base[second])[:, 1:]
     best, turns = scores.max(axis=1), scores.argmax(axis=1) + 1
     keep = best >= ALIKE
-    return _Candidates(first[keep], second[keep], np.full(int(keep.sum()), number), turns[keep], best[keep])
+    return _Candidates(first, second, np.full(len(first), number), turns, best).at(keep)
 
 
 def _verified(survey: Survey, rows: Spots, candidates: _Candidates) -> Iterator[Matches]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data.duplicates import Pairs, families, merged
+from sightline.data.bits import Pairs
+from sightline.data.duplicates import families, merged
 from sightline.data.kept import Kept, kept
 from sightline.data.looks import COLOURS, GREYS, SIDE, Hashes, Miniatures, look, perceptual, small
 from sightline.data.manifest import in_threads

@@ -20,7 +20,7 @@ INNER = 0.8  # size of the window of one picture that is looked for in the other
 TURNS = 8  # bit 0: mirrored left to right; bit 1: top to bottom; bit 2: rows and columns swapped before
 SIZES = (0.96, 1.0, 1.04)  # tried when a pair is aligned, times the window's own
 MOVES = np.linspace(-1 / 32, 1 / 32, 5, dtype=np.float32)  # offsets tried then, each way, of the side
-CLOSE = 0.96  # correlation from which a finer search follows, with these steps
+CLOSE, SURE = 0.96, 0.998  # correlations between which a finer search follows, with these steps
 FINER = (1 / 128, 1 / 256)
 _FLAT = 2.0  # deviation of grey values (0..255) below which a window shows nothing
 
@@ -110,7 +110,7 @@ def aligned(first: Miniatures, second: Miniatures, near: Window) -> Aligned:
         below, beside = np.divmod(spot, len(MOVES))
         found = np.stack([scores[rows, spot], near.x + MOVES[beside], near.y + MOVES[below], np.full(len(rows), size)])
         best = np.where(found[0] > best[0], found, best)
-    close = np.flatnonzero(best[0] >= CLOSE)
+    close = np.flatnonzero((best[0] >= CLOSE) & (best[0] < SURE))
     best[:, close] = _finer(wanted[close], pixels[close], best[:, close])
     terms = _unit(_views(pixels, *best[1:]))
     return Aligned(best[0], (_rooted(wanted) * _rooted(terms)).sum(axis=1), *best[1:])
@@ -173,7 +173,7 @@ def _basis() -> Floats:
     place, term = np.arange(SAMPLES), np.arange(TERMS)[:, None]
     basis = np.cos(np.pi * (2 * place + 1) * term / (2 * SAMPLES)) * np.sqrt(2 / SAMPLES)
     basis[0] /= np.sqrt(2)
-    return basis.astype(np.float32)
+    return np.asarray(basis, np.float32)
 
 
 def _unit(terms: Floats) -> Floats:
