@@ -16,10 +16,10 @@ const GENTLE = {
   near_duplicate: "It looks much like one that is there. Another side of it helps more.",
 };
 const WAITS = {
-  offline: "no connection. They stay on this device and go out by themselves when it is back.",
-  busy: "the server is busy. They go out by themselves.",
-  closed: "this page is locked now. Scan the code again; they stay on this device.",
-  terms: "the text to agree to has changed. Please read it again.",
+  offline: "no connection. Kept on this device, sent by itself when it is back.",
+  busy: "the server is busy. Sent by itself in a moment.",
+  closed: "this page is locked now. Kept on this device until you scan the code again.",
+  terms: "the text to agree to has changed. Please read it above.",
 };
 
 if (location.hash) history.replaceState(null, "", location.pathname); // it held the key
@@ -48,12 +48,13 @@ async function asked() {
 async function show(first, owner) {
   let standing = first;
   let chosen = [];
+  let hinted = 0; // pictures with a remark since the queue was last empty
   let agreed = remembered("agreed") || {};
   let mine = remembered("mine") || []; // {picture, ticket, label}: to be taken back
   const base = `/v1/collect/${encodeURIComponent(standing.dataset)}`;
   document.getElementById("title").replaceChildren("Pictures for ", text(standing.dataset));
 
-  const terms = el("section", { class: "co-box", "aria-label": "What you agree to" });
+  const terms = el("section", { "aria-label": "What you agree to" });
   const classes = el("fieldset", { class: "co-classes" });
   const preview = el("section", { class: "co-box", "aria-label": "Your pictures, not sent yet", hidden: true });
   const state = el("p", { class: "co-state", role: "status", "aria-live": "polite" });
@@ -62,14 +63,16 @@ async function show(first, owner) {
   const note = el("p", { class: "sl-note" });
   const camera = input({ capture: "environment" });
   const files = input({});
-  const bar = el("div", { class: "co-bar", hidden: true }, el("div", { class: "co-pair" }, ...buttons()), note);
+  const pair = el("div", { class: "co-pair", hidden: true }, ...buttons());
+  const bar = el("section", { class: "co-bar", "aria-label": "Take and send" }, state, note, pair);
   const queue = await openQueue(standing.dataset, address, { sent, refused, state: waits });
 
   const links = owner ? el("p", { class: "sl-note" }, el("a", { href: "/collect/owner" }, "See all pictures (owner)")) : null;
-  place.replaceChildren(...[terms, classes, preview, state, said, undo, links].filter(Boolean), bar);
+  place.replaceChildren(...[terms, classes, preview, said, undo, links].filter(Boolean), bar);
   drawTerms();
   drawClasses();
   ready();
+  undo.hidden = !mine.length;
   waits(queue.count() ? "sending" : "idle", queue.count());
   if (isAgreed()) queue.kick();
   setInterval(() => document.visibilityState === "visible" && refresh(), EVERY);
@@ -84,6 +87,7 @@ async function show(first, owner) {
   }
 
   function drawTerms() {
+    terms.className = isAgreed() ? "" : "co-box";
     if (isAgreed()) {
       const change = el("button", { class: "sl-link", type: "button", onclick: () => askTerms(true) }, "Show");
       const name = agreed.author ? [" as ", text(agreed.author)] : [" without a name"];
@@ -94,6 +98,7 @@ async function show(first, owner) {
   }
 
   function askTerms(again) {
+    terms.className = "co-box";
     const { text: words, licence, meaning } = standing.terms;
     const author = el("input", { type: "text", id: "author", maxlength: "100", autocomplete: "name", value: agreed.author || "" });
     const time = el("input", { type: "checkbox", id: "time", checked: Boolean(agreed.time) });
@@ -144,12 +149,18 @@ async function show(first, owner) {
   }
 
   function ready() {
-    bar.hidden = !isAgreed();
+    pair.hidden = !isAgreed();
     const off = !label();
-    for (const button of bar.querySelectorAll("input, button")) button.disabled = off;
-    note.textContent = off ? "Choose first what you photograph." : "";
-    note.hidden = !off;
+    for (const button of pair.querySelectorAll("input, button")) button.disabled = off;
+    note.textContent = "Choose first what you photograph.";
+    note.hidden = !isAgreed() || !off;
     drawPreview();
+    fold();
+  }
+
+  /** The bar is there when there is something in it. */
+  function fold() {
+    bar.hidden = pair.hidden && !state.textContent;
   }
 
   async function refresh() {
@@ -241,8 +252,17 @@ async function show(first, owner) {
     state.classList.toggle("co-waits", now in WAITS && count > 0);
     if (now in WAITS && count) state.textContent = `${many} waiting: ${WAITS[now]}`;
     else if (count) state.textContent = `Sending ${many}…`;
-    else state.textContent = said.childElementCount ? "All sent. Thank you!" : "";
+    else state.textContent = said.childElementCount ? `All sent. Thank you!${remarks()}` : "";
+    fold();
     if (now === "terms") fetchTerms();
+  }
+
+  /** How many of the pictures just sent could be better, in words. */
+  function remarks() {
+    const many = hinted === 1 ? " One could be better: see below." : ` ${hinted} could be better: see below.`;
+    const words = hinted ? many : "";
+    hinted = 0;
+    return words;
   }
 
   async function fetchTerms() {
@@ -263,6 +283,7 @@ async function show(first, owner) {
       mine = mine.slice(-200);
       remember("mine", mine);
     }
+    hinted += receipt.hints.length ? 1 : 0;
     lines.push(...receipt.hints.map(({ kind }) => el("p", { class: "sl-note" }, GENTLE[kind] || "")));
     tell(entry, receipt.picture, lines);
     const row = standing.classes.find((one) => one.label === receipt.label);
