@@ -166,7 +166,8 @@ def _end_epoch(parts: Parts, state: _State, best: dict[str, Tensor], seconds: fl
     score = [0.0 if data.multilabel else val_accuracy, -val_loss] if len(data.val_images) else [0.0, float(number)]
     if not state.best_score or score > state.best_score:
         state.best_score, state.best_epoch = score, number
-        best = {name: tensor.detach().clone() for name, tensor in parts.average.model.state_dict().items()}
+        # in place: whoever stops the training by an error loads the same dictionary
+        best.update({name: tensor.detach().clone() for name, tensor in parts.average.model.state_dict().items()})
     waited = number - state.best_epoch
     state.stopped_early = bool(plan.patience and waited >= plan.patience and number < plan.epochs)
     state.finished = state.stopped_early or number >= plan.epochs
@@ -254,9 +255,11 @@ def _stopped(state: _State, plan: Plan, run: Path) -> StoppedError:
 
 
 def _diverged(epoch: int, state: _State, run: Path) -> DataError:
-    kept = f"the weights of epoch {state.best_epoch} are kept" if state.best_epoch else "no epoch was completed"
+    there = f"are kept in {run / stored.NEWEST}"
+    kept = f"the weights of epoch {state.best_epoch} {there}" if state.best_epoch else "no epoch was completed"
     return DataError(
         f"training broke down: the loss is not a number in epoch {epoch + 1}, step {state.step + 1}; {kept}",
-        hint="train with a lower rate (lr) or in float32 (precision), and look for damaged pictures",
+        hint="try a --backbone with batch norm (such as resnet18), a weaker --augment or --way probe; `sightline clean` finds "
+        "damaged pictures",
         detail={"step": state.step, "best_epoch": state.best_epoch, "run": str(run)},
     )
