@@ -143,7 +143,8 @@ def leaderboard_page(board: Leaderboard, title: str) -> str:
 def _short(board: Leaderboard) -> str:
     taken = next(one for one in board.entries if one.name == board.recommended)
     html = f'<div class="hero"><p class="big">Take <strong>{words(taken.name)}</strong></p>'
-    html += f'<p class="sure">{words(board.recommendation)}.</p>{bullets(caveats(board))}</div>'
+    why = board.recommendation.partition(": ")[2]
+    html += f'<p class="sure">{words(why[:1].upper() + why[1:])}.</p>{bullets(caveats(board))}</div>'
     return html
 
 
@@ -175,7 +176,7 @@ def _plot(board: Leaderboard) -> str:
     return figure(
         drawing,
         "Up and to the left is better. A dot is a candidate, its line the 95 % interval of its score; the dashed line joins "
-        "those that no other beats in both. The time is the model's alone, one prepared picture at a time, measured on this machine.",
+        "those that no other beats in both. The time is the model's alone, one prepared picture at a time, measured here.",
     )
 
 

@@ -118,7 +118,7 @@ def marks(frame: Frame, points: Sequence[Mark]) -> str:
             height += 15
         taken.append((left, left + width, height))
         at = f'x="{left + width if before else left:.1f}" y="{height:.1f}" text-anchor="{"end" if before else "start"}"'
-        parts.append(f'<text class="legend" {at}>{words(point.name, 30)}</text>')
+        parts.append(f'<text class="legend halo" {at}>{words(point.name, 30)}</text>')
     return _svg(frame.title, WIDTH, HEIGHT, parts)
 
 

@@ -39,7 +39,7 @@ VERBS: dict[str, Verb] = {
         "Make a recogniser from labelled pictures.",
         rest=True,
         long=True,
-        words=("backbone", "prepare", "augment"),
+        words=("backbone", "features", "classifier", "prepare", "augment", "compare"),
         names=("data", "val"),
     ),
     "clean": Verb(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sightline.data.survey import Survey
+    from sightline.learn.fit import TrainRequest
 
 
 def train(
@@ -32,13 +33,19 @@ def train(
     size: Size = "small",
     minutes: float | None = None,
     seed: int = 0,
-    way: Literal["auto", "probe", "fine-tune", "scratch"] = "auto",
+    way: Literal["auto", "probe", "fine-tune", "scratch", "classic"] = "auto",
     backbone: str | None = None,
+    features: str | None = None,
+    classifier: str | None = None,
     input_size: int | None = None,
     prepare: str = "",
     fit: Literal["crop", "squash", "pad"] | None = None,
     augment: str | None = None,
     balance: Literal["auto", "none", "weights", "sampler", "sampler-full"] = "auto",
+    compare: str | None = None,
+    effort: Literal["quick", "thorough"] | None = None,
+    keep: bool = False,
+    folds: int | None = None,
     replace: bool = False,
 ) -> TrainResult:
     """Make a recogniser from labelled pictures. Run again after a stop, it goes on where it was.
@@ -52,19 +59,28 @@ def train(
         minutes: Time to spend; without it, as long as the way needs.
         seed: Of everything that is random; the same seed gives the same model.
         way: probe (a head on frozen features: seconds), fine-tune, scratch; auto chooses from data, hardware and time.
+            classic: no network at all, but --features and --classifier.
         backbone: A network by name, instead of the one the size means: see `sightline models zoo`; or any name of timm's.
         input_size: Pixels a side that the network sees, 32 or more; by default what its weights were trained with, else 64.
+        features: What a classic recogniser looks at: hog, colour, texture, sift, surf; sift:vlad, surf:vlad.
+        classifier: Who decides about them: svm, svm-rbf, logistic, sgd, bayes, tree, forest, knn, mlp.
         prepare: What is done to every picture before the model sees it, now and later: white-balance, equalise, denoise,
             sharpen:0.5, brightness:1.2, contrast:1.2, grey; several with commas, in this order.
         fit: How a picture becomes square: the middle cut out, both sides stretched, or the whole picture on a grey ground.
         augment: How pictures change while a network learns: none, light, medium, strong, or flip,rotate:15,erase:0.2.
         balance: Small classes beside large ones: weights (their pictures count more), sampler (they are drawn more often),
             sampler-full (so often that all classes come alike); auto weighs where classes differ much.
+        compare: Candidates between commas, trained on the same split within --minutes: WAY, WAY:NETWORK, WAY:SIZE or a network,
+            such as probe:small,fine-tune,scratch:resnet18,classic:hog+svm. The one to take becomes the model.
+        effort: Candidates picked from data, weights at hand and hardware: quick or thorough.
+        keep: Keep the other candidates, too, in OUT/candidates.
+        folds: Cross-validate: so many models, each scored on the part of the pictures that it has not seen; then the final one.
         replace: Replace the model that lies in OUT already.
     """
     from sightline.learn.fit import TrainRequest
     from sightline.learn.fit import fit as learn
     from sightline.runtime.bundle import set_latest
+    from sightline.verbs import comparing, folding
 
     begun = time.perf_counter()
     if minutes is not None and not minutes > 0:
@@ -74,17 +90,56 @@ def train(
     _known(backbone, input_size)
     asked: dict[str, Any] = {"size": size, "minutes": minutes, "seed": seed, "way": way, "backbone": backbone}
     asked |= {"input_size": input_size, "fit": fit, "balance": balance, **_changes(prepare, augment)}
+    asked |= _classic(asked, features, classifier)
+    request = TrainRequest(**asked)
+    bench = {"compare": compare, "effort": effort, "keep": keep, "folds": folds}
+    bench = {name: value for name, value in bench.items() if value is not None and value is not False}
+    _bench_allowed(request, bench)
     dataset, seen, findings, parents = _data(data, val, seed)
-    run = settings().home / "runs" / _key(dataset, asked)
+    run = settings().home / "runs" / _key(dataset, {**asked, **bench})
     left = _left(run, out, dataset)
     target, replace = (left, True) if left else (_target(out, _name(data, dataset), replace=replace), replace)
-    trained = learn(dataset, TrainRequest(**asked), run)
-    write_text(run / _GOAL, str(target.absolute()))
-    result, _ = store(target, dataset, seen, trained, findings, replace=replace)
+    if compare or effort:
+        work = comparing.Work(dataset, seen, findings, run, target.name)
+        who = comparing.contenders(compare, effort, request, len(dataset.part("train")))
+        decision = comparing.decided(work, who, minutes)
+        write_text(run / _GOAL, str(target.absolute()))
+        result = comparing.kept(work, decision, target, keep=keep, again=replace)
+    else:
+        validated = folding.cross_validated(dataset, seen, request, run, folds) if folds else None
+        trained = learn(dataset, folding.share(request, folds) if folds else request, run)
+        write_text(run / _GOAL, str(target.absolute()))
+        result, _ = store(target, dataset, seen, trained, findings, replace=replace, validated=validated)
     set_latest(target)
-    resolve.remember(dataset, target, {**asked, "data": str(data), "val": str(val) if val else None}, parents)
+    resolve.remember(dataset, target, {**asked, **bench, "data": str(data), "val": str(val) if val else None}, parents)
     shutil.rmtree(run, ignore_errors=True)
     return result.model_copy(update={"seconds": round(time.perf_counter() - begun, 1)})
+
+
+def _bench_allowed(request: TrainRequest, bench: dict[str, Any]) -> None:
+    """Refuse what does not go together, and candidates that nobody knows, before any picture is read."""
+    from sightline.learn import candidates, crossval
+
+    if bench.get("folds") is not None:
+        crossval.check(bench["folds"])
+    compares = [f"--{name}" for name in ("compare", "effort") if name in bench]
+    if len(compares) > 1:
+        raise UsageError("--compare names the candidates, --effort picks them: give one of the two")
+    if compares and "folds" in bench:
+        raise UsageError(
+            f"{compares[0]} and --folds do not go together", hint="compare first, then cross-validate the one to take"
+        )
+    if compares and (request.way != "auto" or request.backbone):
+        raise UsageError(
+            f"with {compares[0]} each candidate names its own way and network",
+            hint="such as --compare probe,fine-tune:resnet18",
+        )
+    if "keep" in bench and not compares:
+        raise UsageError(
+            "--keep keeps the candidates of a comparison, and there is none", hint="give --compare or --effort, too"
+        )
+    if "compare" in bench:
+        candidates.candidates(bench["compare"], request)
 
 
 def _known(backbone: str | None, input_size: int | None) -> None:
@@ -105,6 +160,23 @@ def _changes(prepare: str, augment: str | None) -> dict[str, Any]:
     from sightline.runtime.adjust import read_steps
 
     return {"steps": read_steps(prepare), "augment": None if augment is None else read_recipe(augment).text}
+
+
+def _classic(asked: dict[str, Any], features: str | None, classifier: str | None) -> dict[str, Any]:
+    """The classic way's own wishes, with their names checked; asking for one of them is asking for the way. UsageError."""
+    if asked["way"] != "classic" and features is None and classifier is None:
+        return {}
+    from sightline.learn.classic.way import wish
+
+    if asked["way"] not in ("auto", "classic"):
+        raise UsageError(f"--features and --classifier belong to --way classic, not {asked['way']}", hint="leave out --way")
+    for option in ("backbone", "augment"):
+        if asked[option] is not None:
+            raise UsageError(f"--{option} is for networks: the classic way has none", hint=f"leave out --{option}")
+    if asked["balance"] != "auto":
+        raise UsageError("--balance is for networks: the classic way has none", hint="leave out --balance")
+    named = wish(features, classifier)
+    return {"way": "classic", "features": named.features, "classifier": named.classifier}
 
 
 def _data(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tuple[Finding, ...], list[str]]:
@@ -210,6 +282,7 @@ def show(result: TrainResult) -> RenderableType:
     from rich.text import Text
 
     from sightline.verbs.outcome import headline, main_score, score_text
+    from sightline.verbs.standing_table import folds_text
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
@@ -228,8 +301,17 @@ def show(result: TrainResult) -> RenderableType:
     table.add_row("model", Text(result.model))
     table.add_row("report", Text(result.report))
     what = "test pictures" if result.scored_on == "test" else "validation pictures"
+    if result.cross_validation:
+        table.add_row("folds", Text(folds_text(result.cross_validation)))
+        what = "pictures, each by a model that has not seen it"
     rows: list[RenderableType] = [Text(headline(result.scores, what), style="bold"), Text(), table, Text()]
+    if result.leaderboard:
+        from sightline.verbs.standing_table import leaderboard
+
+        rows = [*leaderboard(result.leaderboard), Text(), *rows]
     rows += [Text(f"- {line}") for line in result.advice]
+    if result.cross_validation:
+        rows.append(Text(f"- {result.cross_validation.about}"))
     if result.failures:
         first = result.failures[0]
         rows.append(

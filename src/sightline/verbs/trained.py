@@ -76,7 +76,7 @@ def store(
     from sightline.runtime.model import Model
     from sightline.verbs import outcome
 
-    card = _card(target.name, dataset, trained)
+    card = card_of(target.name, dataset, trained)
     scored_on: Split = "test" if dataset.part("test") else "val"
     tested_on = f"{'test' if scored_on == 'test' else 'validation'} pictures"
     if validated:
@@ -143,7 +143,7 @@ _LIMITS = (
 )
 
 
-def _card(name: str, dataset: Dataset, trained: Trained) -> Card:
+def card_of(name: str, dataset: Dataset, trained: Trained) -> Card:
     """The passport; hashes and scores are filled in when they are known."""
     parts: tuple[Split, ...] = ("train", "val", "test")
     counts = {part: len(dataset.part(part)) for part in parts}
