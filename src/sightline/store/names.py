@@ -25,7 +25,7 @@ def point(db: Database, kind: str, name: str, target: str, why: str, *, after: s
     """Point `name` at `target`; nothing happens when it points there already. `why`: the verb that did it.
 
     With `after` (None: nothing) the name must still point there: what was made from an older version must not hide what
-    somebody else has added meanwhile. Raises ConflictError then, UsageError for a name that could be taken for a path or a hash.
+    somebody else has added meanwhile: ConflictError. UsageError for a name that could be taken for a path or a hash.
     """
     checked(name)
     with db.write() as connection:
