@@ -50,8 +50,9 @@ def test_boxes_masks_and_points_follow_the_pixels(recipe):
         assert differs.sum() < 0.12 * white.sum() + 12  # edges: nearest there, bilinear here
         seen, limits = around(white), np.array([width, height, width, height])
         placed = np.clip(np.r_[found.points.min(0), found.points.max(0)], 0, limits)
-        slack = 12 if "elastic" in recipe else 3  # sides bend between the corners
-        assert np.abs(placed - seen).max() <= slack
+        slack = 5 if "elastic" in recipe else 2  # sides bend between the corners
+        if (found.points >= 0).all() and (found.points <= (width, height)).all():  # else the picture's edge cuts it aslant
+            assert np.abs(placed - seen).max() <= slack
         assert (np.clip(found.boxes[0], 0, limits)[:2] <= seen[:2] + slack).all()
         assert (np.clip(found.boxes[0], 0, limits)[2:] >= seen[2:] - slack).all()
         moved += not np.array_equal(seen, box)

@@ -6,7 +6,8 @@ Knows no labels, no files and no batches' mixing (MixUp, CutMix: augment.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -78,7 +79,7 @@ def varied(
     }
     scene: dict[str, Any] = {name: mark for name, mark in marks.items() if len(mark)}
     scene["image"] = tv_tensors.Image(torch.from_numpy(np.array(pixels)).permute(2, 0, 1))
-    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(), _one_thread():
         torch.manual_seed(seed)
         for move in how.moves:
             scene = move(scene)
@@ -98,7 +99,7 @@ def each(images: Tensor, how: tuple[str, ...], seed: int, first: int) -> Tensor:
     """
     stages = _pictures(how)
     changed = []
-    with torch.inference_mode():
+    with torch.inference_mode(), _one_thread():
         for place, image in enumerate(images):
             torch.manual_seed(seed_of(seed, "picture", first + place))
             picture = tv_tensors.Image(image.permute(2, 0, 1))
@@ -106,6 +107,17 @@ def each(images: Tensor, how: tuple[str, ...], seed: int, first: int) -> Tensor:
                 picture = stage(picture)
             changed.append(picture.as_subclass(Tensor))
     return torch.stack(changed).permute(0, 2, 3, 1).clone()  # a clone is no inference tensor: autograd may see it
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One picture is too little work to share out: two threads took 3 times the time of one, 50 times on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=16)
@@ -141,6 +153,16 @@ def _built(items: tuple[tuple[str, float], ...], marked: bool) -> Pipeline:
 
 
 # --- what torchvision lacks, or has in pixels where pictures differ in size
+
+
+class Mirror(v2.RandomHorizontalFlip):  # type: ignore[misc]
+    """Left for right. Points are places, as boxes are, where torchvision takes them for numbers of pixels: 1 off."""
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        found = super().transform(inpt, params)
+        return (
+            tv_tensors.wrap(found + torch.tensor([1.0, 0.0]), like=found) if isinstance(inpt, tv_tensors.KeyPoints) else found
+        )
 
 
 class Cut(v2.RandomResizedCrop):  # type: ignore[misc]
@@ -180,8 +202,29 @@ class Bend(v2.Transform):  # type: ignore[misc]
         return {"displacement": fine.permute(0, 2, 3, 1)}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        fill = list(GREY) if isinstance(inpt, tv_tensors.Image) else 0
-        return v2.functional.elastic(inpt, **params, fill=fill)
+        shift = params["displacement"]
+        if isinstance(inpt, tv_tensors.KeyPoints):  # torchvision moves them by whole pixels
+            return tv_tensors.wrap(_bent(inpt.as_subclass(Tensor), shift), like=inpt)
+        if isinstance(inpt, tv_tensors.BoundingBoxes):  # and looks at corners only, where sides may bulge
+            x0, y0, x1, y1 = inpt.as_subclass(Tensor).unbind(1)
+            x, y = (x0 + x1) / 2, (y0 + y1) / 2
+            ring = [(x0, y0), (x, y0), (x1, y0), (x1, y), (x1, y1), (x, y1), (x0, y1), (x0, y)]
+            moved = _bent(torch.stack([torch.stack(point, 1) for point in ring]).reshape(-1, 2), shift).reshape(
+                len(ring), -1, 2
+            )
+            return tv_tensors.wrap(torch.cat([moved.amin(0), moved.amax(0)], 1), like=inpt)
+        return v2.functional.elastic(inpt, shift, fill=list(GREY) if isinstance(inpt, tv_tensors.Image) else 0)
+
+
+def _bent(points: Tensor, shift: Tensor) -> Tensor:
+    """Where points (n, 2) in pixels go when each pixel q shows what lay at q + shift (1, h, w, 2): q, found step by step."""
+    size = torch.tensor(shift.shape[2:0:-1], dtype=torch.float32)  # width, height
+    field, found = shift.permute(0, 3, 1, 2), points
+    for _ in range(6):
+        there = (found / size * 2 - 1).view(1, 1, -1, 2)
+        moved = functional.grid_sample(field, there, padding_mode="border", align_corners=False)
+        found = points - moved[0, :, 0].T * size / 2
+    return found
 
 
 class Blur(v2.Transform):  # type: ignore[misc]
@@ -239,7 +282,7 @@ def _trivial_augment(_amount: float, marked: bool) -> v2.Transform:
 _MOVES: dict[str, Any] = {
     "elastic": lambda amount: v2.RandomApply([Bend(amount)], HALF),
     "perspective": lambda amount: v2.RandomPerspective(amount, HALF, fill=FILL),
-    "flip": lambda _: v2.RandomHorizontalFlip(HALF),
+    "flip": lambda _: Mirror(HALF),
     "crop": lambda amount: Cut(1, scale=(amount, 1.0), ratio=(0.75, 4 / 3)),
 }
 _LOOKS: dict[str, Any] = {

@@ -21,7 +21,7 @@ from sightline.types import Dataset, ErrorInfo, Failure, Item, Made
 if TYPE_CHECKING:
     from sightline.store.blobs import Blobs
 
-MARK = ".sightline-clean.json"  # in a folder that clean made: from what, with which wishes
+MARK = ".sightline-clean.json"  # in a folder that clean (or another verb) made: from what, with which wishes
 
 
 def holding(dataset: Dataset) -> str:
@@ -34,46 +34,61 @@ def holding(dataset: Dataset) -> str:
     return "folders" if plain and dataset.task != "multilabel" else "csv"
 
 
-def refuse_if_taken(out: Path) -> None:
+def mark_of(verb: str) -> str:
+    """The mark's file name in a folder that this verb made."""
+    return MARK.replace("clean", verb)
+
+
+def refuse_if_taken(out: Path, verb: str = "clean") -> None:
     """StorageError when something else lies at `out`: said before anything is computed."""
-    if out.exists() and not (out / MARK).is_file() and not (out.is_dir() and not any(out.iterdir())):
+    if out.exists() and not (out / mark_of(verb)).is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise StorageError(f"{out} exists already", hint="choose another folder with --out")
 
 
-def to_folder(dataset: Dataset, out: Path, format: str, key: str) -> tuple[Failure, ...]:
+def to_folder(dataset: Dataset, out: Path, format: str, key: str, *, verb: str = "clean") -> tuple[Failure, ...]:
     """Write `dataset` to the new folder `out`; returns the pictures that could not be copied.
 
     `key` names data and wishes: a folder of the same key is complete and left as it is, another one is a StorageError.
     """
     target = out.expanduser().absolute()
-    if (target / MARK).is_file():
-        made = _mark(target)
-        if made.get("key") != key:
-            raise StorageError(f"{out} was made from other data or with other wishes", hint="choose another folder with --out")
-        progress.note(f"{out} is complete already")
-        return tuple(Failure.model_validate(failure) for failure in made.get("failures", ()))
-    refuse_if_taken(target)
-    waiting = target.parent / f".{target.name}.clean"
+    if (done := already(target, key, verb)) is not None:
+        return done
+    refuse_if_taken(target, verb)
+    waiting = target.parent / f".{target.name}.{verb}"
     for left in target.parent.glob(f".{glob.escape(waiting.name)}.*"):  # of a run that was killed
         shutil.rmtree(left, ignore_errors=True)
     failures = _exported(dataset, format, waiting)
     mark = {
         "key": key,
-        "verb": "clean",
+        "verb": verb,
         "sightline": __version__,
         "source": dataset.source,
         "failures": [failure.model_dump() for failure in failures],
     }
-    write_text(waiting / MARK, json.dumps(mark, ensure_ascii=False, indent=1))
+    write_text(waiting / mark_of(verb), json.dumps(mark, ensure_ascii=False, indent=1))
     with storage_errors(out):
         waiting.replace(target)  # over an empty folder, if there is one
         sync_folder(target.parent)
     return failures
 
 
-def _mark(folder: Path) -> dict[str, Any]:
+def already(target: Path, key: str, verb: str = "clean") -> tuple[Failure, ...] | None:
+    """What was left out of the folder when it was made before with the same wishes; None when there is none.
+
+    StorageError when it was made with others.
+    """
+    if not (target / mark_of(verb)).is_file():
+        return None
+    made = _mark(target / mark_of(verb))
+    if made.get("key") != key:
+        raise StorageError(f"{target} was made from other data or with other wishes", hint="choose another folder with --out")
+    progress.note(f"{target} is complete already")
+    return tuple(Failure.model_validate(failure) for failure in made.get("failures", ()))
+
+
+def _mark(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / MARK).read_text("utf-8"))
+        found = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
