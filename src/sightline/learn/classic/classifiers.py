@@ -119,7 +119,7 @@ def svm(given: Given, setting: Setting) -> Head:
     """Linear support vector machines, one against the rest."""
     from sklearn.svm import LinearSVC
 
-    return _linear(partial(LinearSVC, C=setting["C"], dual=True, random_state=given.seed, max_iter=300, tol=1e-3), given)
+    return _linear(partial(LinearSVC, C=setting["C"], dual=True, random_state=given.seed, max_iter=100, tol=1e-2), given)
 
 
 def bayes(given: Given, setting: Setting) -> Quadratic:
@@ -270,7 +270,7 @@ def _settings(**values: tuple[float, ...]) -> tuple[Setting, ...]:
 CLASSIFIERS: dict[str, tuple[Fit, tuple[Setting, ...]]] = {
     "sgd": (sgd, _settings(alpha=(0.1, 0.01, 0.001))),
     "bayes": (bayes, _settings(smoothing=(1.0, 0.1, 0.01))),
-    "svm": (svm, _settings(C=(0.0001, 0.001, 0.01))),
+    "svm": (svm, _settings(C=(1e-5, 1e-4, 1e-3))),
     "svm-rbf": (svm_rbf, _settings(C=(1, 10), gamma=(0.5, 1.5))),
     "tree": (tree, _settings(leaf=(10, 3, 1))),
     "forest": (forest, _settings(leaf=(3, 1))),

@@ -1,0 +1,115 @@
+"""Hand-made features: the graph computes what the paper's formula says, and what is drawn is what is there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pictures import drawn, pixels
+from sightline.errors import BundleError, MissingExtraError
+from sightline.learn.classic import drawings
+from sightline.runtime import keypoints
+
+pytestmark = pytest.mark.deep
+torch = pytest.importorskip("torch")
+
+from sightline.learn import graph  # noqa: E402
+from sightline.learn.classic.features import Bag, Colour, Hog, Texture, uniform_patterns  # noqa: E402
+from sightline.runtime.model import open_session  # noqa: E402
+
+
+def pictures(count: int = 4, side: int = 64) -> np.ndarray:
+    return np.stack([pixels(drawn(seed, (side, side))) for seed in range(count)])
+
+
+def run(module: torch.nn.Module, images: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        return module.eval()(torch.from_numpy(images)).numpy()
+
+
+@pytest.mark.parametrize(("kind", "width"), [(Hog, 1764), (Colour, 64 + 6 * 29), (Texture, 2 * 236 + 40)])
+def test_the_graph_answers_like_torch(kind: type, width: int):
+    images = pictures()
+    session = open_session(graph.exported(kind().eval(), torch.from_numpy(images[:2]), "image"))
+    told = session.run(["embedding"], {"image": images})[0]
+    assert told.shape == (4, width)
+    np.testing.assert_allclose(told, run(kind(), images), atol=1e-4)
+    assert np.isfinite(session.run(["embedding"], {"image": np.full((1, 64, 64, 3), 128, np.uint8)})[0]).all(), "a flat picture"
+
+
+def test_hog_sees_orientation():
+    stripes = np.zeros((1, 64, 64, 3), np.uint8)
+    stripes[:, :, ::8] = stripes[:, :, 1::8] = 255  # vertical edges
+    upright = Hog().eval().cells(torch.from_numpy(stripes)).sum(dim=(0, 2, 3))
+    lying = Hog().eval().cells(torch.from_numpy(stripes.transpose(0, 2, 1, 3).copy())).sum(dim=(0, 2, 3))
+    assert int(upright.argmax()) == 0
+    assert int(lying.argmax()) in (4, 5)
+    assert drawings.cell_histograms(stripes[0]).sum(axis=(0, 1)).argmax() == 0
+
+
+def test_hog_hardly_minds_less_light():
+    image = pictures(1)
+    dimmed = (image * 0.6).astype(np.uint8)
+    bright, dim = run(Hog(), image)[0], run(Hog(), dimmed)[0]
+    assert float(bright @ dim / np.linalg.norm(bright) / np.linalg.norm(dim)) > 0.95
+
+
+def test_patterns_are_those_of_scikit_image():
+    feature = pytest.importorskip("skimage.feature")
+    assert len(set(uniform_patterns())) == 59
+    grey = np.random.default_rng(0).integers(0, 255, (34, 34), dtype=np.uint8)
+    image = np.repeat(grey[None, :, :, None], 3, axis=3)
+    mine = run(Texture(), image)[0, : 4 * 59].reshape(59, 4) ** 2
+    theirs = feature.local_binary_pattern(grey, 8, 1, "default")[1:-1, 1:-1]
+    # corner neighbours are interpolated there and exact here, so compare what does not depend on it: flat codes are rare in noise
+    assert mine.sum(axis=0) == pytest.approx(np.ones(4), abs=1e-3)
+    assert abs(float(mine[58].mean()) - float((uniform_patterns()[theirs.astype(int)] == 58).mean())) < 0.1
+
+
+def test_colour_tells_red_from_cyan():
+    red = np.tile(np.array([200, 0, 0], np.uint8), (1, 64, 64, 1))
+    cyan = np.tile(np.array([0, 200, 200], np.uint8), (1, 64, 64, 1))
+    one, other = run(Colour(), red)[0, 64:76], run(Colour(), cyan)[0, 64:76]
+    assert (int(one.argmax()), int(other.argmax())) == (0, 6)
+
+
+@pytest.mark.parametrize("kind", ["sift", "surf"])
+def test_keypoints_and_their_bags(kind: str):
+    pytest.importorskip(keypoints.LIBRARIES[kind])
+    images = pictures(2, 96)
+    found = keypoints.describe(kind, images)
+    width = keypoints.WIDTHS[kind]
+    assert found.shape[2] == 3 + width
+    assert (found == keypoints.describe(kind, images)).all()
+    assert found[..., 1:3].min() >= 0
+    assert found[..., 1:3].max() <= 1
+    assert keypoints.describe(kind, np.zeros((1, 32, 32, 3), np.uint8)).shape[1] >= 1, "a flat picture has its grid"
+    words = np.ascontiguousarray(found[0, :7, 3:])
+    for vlad, length in ((False, 35), (True, 7 * width)):
+        bag = Bag(words, vlad=vlad).eval()
+        example = torch.zeros(2, 5, 3 + width)
+        session = open_session(graph.exported(bag, example, "keypoints", free=2, facts={keypoints.METADATA: kind}))
+        told = session.run(["embedding"], keypoints.feed(session)(images))[0]
+        assert told.shape == (2, length)
+        np.testing.assert_allclose(told, run(bag, found), atol=1e-5)
+    padded = np.concatenate([found, np.zeros((2, 9, 3 + width), np.float32)], axis=1)
+    np.testing.assert_allclose(run(bag, padded), run(bag, found), atol=1e-5, err_msg="padding counts for nothing")
+
+
+def test_keypoints_need_their_library(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="SIFT"):
+        keypoints.check("sift")
+    with pytest.raises(BundleError):
+        keypoints.check("orb")
+
+
+@pytest.mark.parametrize("features", ["hog", "colour", "texture", "sift", "surf:vlad"])
+def test_drawings(features: str):
+    kind = features.partition(":")[0]
+    if kind in keypoints.LIBRARIES:
+        pytest.importorskip(keypoints.LIBRARIES[kind])
+    shown, caption = drawings.draw(features, pictures(1)[0])
+    assert shown.shape == (drawings.SIDE, drawings.SIDE, 3)
+    assert shown.std() > 5
+    assert caption
