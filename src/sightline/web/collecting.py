@@ -212,7 +212,6 @@ class _Desk:
             receipt, fresh = await service.in_thread(collection.take, came, gift, terms)
             if fresh:
                 self._keep(receipt.picture, as_jpeg(came.pixels, 80))
-        service.metrics.pictures.inc()
         return receipt, fresh
 
     async def thumbnail(self, picture: str) -> bytes:
