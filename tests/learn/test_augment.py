@@ -6,7 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from sightline.learn.augment import NONE, Augment, augment  # noqa: E402
+from sightline.learn.augment import NONE, Augment, asked_for, augment  # noqa: E402
+from sightline.learn.recipes import read_recipe  # noqa: E402
 
 pytestmark = pytest.mark.deep
 
@@ -112,3 +113,41 @@ def test_mixing_keeps_targets_in_proportion(how):
         mixed, soft = augment(images, torch.eye(4), how, 32, draws(seed))
         assert torch.allclose(soft.sum(1), torch.ones(4))
         assert torch.allclose(mixed.mean((1, 2, 3)), soft @ levels.float(), atol=0.5)
+
+
+def test_a_crop_shows_a_part_from_inside_only():
+    images = torch.full((64, 32, 32, 3), 200, dtype=torch.uint8)
+    images[:, ::2, ::2] = 0
+    fill = torch.tensor([255.0, 0.0, 0.0])
+    cut, _ = augment(images, torch.zeros(64, 2), replace(NONE, crop=0.2), 32, draws(), fill=fill)
+    assert (cut[..., 0] - cut[..., 1]).abs().max() < 70  # no red ground but at the very edge, which is half a pixel out
+    assert cut[:, 2:-2, 2:-2].sub(cut[:, 2:-2, 2:-2, :1]).abs().max() < 0.01
+    gradient = torch.linspace(0, 255, 32).to(torch.uint8).view(1, 1, 32, 1).expand(64, 32, 32, 3).contiguous()
+    cut, _ = augment(gradient, torch.zeros(64, 2), replace(NONE, crop=0.2), 32, draws())
+    width = (cut[:, 16, -2, 0] - cut[:, 16, 1, 0]) / 255
+    assert width.min() > 0.35
+    assert width.max() < 1
+    assert cut[:, 16, 16, 0].std() > 15
+
+
+def test_noise_is_as_strong_as_asked():
+    flat = torch.full((64, 20, 20, 3), 128, dtype=torch.uint8)
+    noisy, _ = augment(flat, torch.zeros(64, 2), replace(NONE, noise=0.1), 20, draws())
+    spread = noisy.std((1, 2, 3))
+    assert 20 < spread.max() < 30
+    assert spread.min() < 5
+    assert abs(noisy.mean() - 128) < 0.5
+
+
+def test_a_recipes_text_becomes_what_batches_and_single_pictures_can_have():
+    how = asked_for(read_recipe("flip,rotate:15,translate:0.1,erase:0.2,blur,mixup:0.3,elastic:0.05"))
+    assert how == replace(NONE, flip=True, degrees=15, shift=0.1, erase=0.2, mixup=0.3, each=("elastic:0.05", "blur:0.005"))
+    assert asked_for(read_recipe("none")) == NONE
+    assert asked_for(read_recipe("medium")).each == ()
+    assert asked_for(read_recipe("medium,flip:0")).flip is False
+
+
+def test_medium_is_what_fine_tuning_does_by_itself():
+    from sightline.learn.plan import FINE_TUNE
+
+    assert asked_for(read_recipe("medium")) == FINE_TUNE.augment

@@ -177,6 +177,34 @@ def test_stopped_after_every_few_steps_it_ends_with_identical_weights(data, tmp_
     assert digest(model.state_dict()) == digest(straight.state_dict())
 
 
+def test_single_changes_mixing_and_drawing_by_class_resume_with_identical_weights(data, tmp_path):
+    how = Augment(each=("perspective:0.5", "trivialaugment:1", "blur:0.02"), crop=0.6, noise=0.1, mixup=0.3, cutmix=0.4)
+    plan = replace(QUICK, epochs=2, augment=how, sampling=0.5, balance=0.0)
+    uneven = replace(data, images=data.images[:31], targets=data.targets[:31])
+    straight = network()
+    train_network(straight, uneven, plan, tmp_path / "straight")
+    stop = threading.Event()
+
+    def tell(event):
+        if event.done >= 2:
+            stop.set()
+
+    with progress.listen(tell), pytest.raises(StoppedError):
+        train_network(network(), uneven, plan, tmp_path / "halting", stop=stop)
+    model = network()
+    assert train_network(model, uneven, plan, tmp_path / "halting").resumed_from == 2
+    assert digest(model.state_dict()) == digest(straight.state_dict())
+
+
+def test_several_labels_can_be_mixed(tmp_path):
+    images, numbers = pictures(8, 0)
+    targets = np.stack([numbers == 0, numbers != 2], 1).astype(np.float32)
+    data = TrainingData(images, targets, images[::3], targets[::3])
+    plan = replace(QUICK, epochs=2, augment=Augment(mixup=0.4, cutmix=0.5), sampling=1.0, balance=0.0)
+    trained = train_network(network(2), data, plan, tmp_path)
+    assert all(math.isfinite(epoch.train_loss) for epoch in trained.history)
+
+
 def test_ctrl_c_ends_after_the_step_and_gives_the_best_weights_so_far(data, tmp_path):
     model, before = network(), signal.getsignal(signal.SIGINT)
 

@@ -13,6 +13,7 @@ from sightline.learn.plan import (
     LONGEST,
     SCRATCH,
     Agreement,
+    balanced,
     differences,
     keep_plan,
     kept_plan,
@@ -26,6 +27,30 @@ pytestmark = pytest.mark.deep
 @pytest.mark.parametrize("plan", [FINE_TUNE, SCRATCH])
 def test_values_go_through_json_and_back(plan):
     assert plan_from(json.loads(json.dumps(plan.values()))) == plan
+
+
+def test_single_changes_go_through_json_too_and_old_plans_are_read():
+    plan = replace(SCRATCH, augment=replace(SCRATCH.augment, each=("blur:0.005", "hue:0.1")), sampling=0.5)
+    assert plan_from(json.loads(json.dumps(plan.values()))) == plan
+    assert differences(json.loads(json.dumps(plan.values())), plan.values()) == []
+    older = SCRATCH.values()
+    del older["augment"]["each"], older["sampling"]
+    assert plan_from(older) == SCRATCH
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("auto", (3.0, 0.0)),
+        ("none", (0.0, 0.0)),
+        ("weights", (1.0, 0.0)),
+        ("sampler", (0.0, 0.5)),
+        ("sampler-full", (0.0, 1.0)),
+    ],
+)
+def test_balance(how, expected):
+    plan = balanced(SCRATCH, how)
+    assert (plan.balance, plan.sampling) == expected
 
 
 def test_drawn_symbols_are_not_mirrored_by_default_and_photographs_are():

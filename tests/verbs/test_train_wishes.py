@@ -1,0 +1,99 @@
+"""train with --prepare, --fit, --augment and --balance: kept in the model, done by every road, refused if wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pictures import class_folders
+from sightline import progress
+from sightline.errors import UsageError
+from sightline.learn import plan as plans
+from sightline.runtime.bundle import read_bundle
+from sightline.runtime.guard import Guard
+from sightline.runtime.model import load
+from sightline.runtime.pixels import prepare, read_picture
+from sightline.settings import settings
+from sightline.types import InputSpec
+from sightline.verbs.train import train
+
+pytestmark = pytest.mark.deep
+NETWORK = "test_resnet"
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timm, torch = pytest.importorskip("timm"), pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    (tmp_path / "weights").mkdir()
+    torch.manual_seed(0)
+    save_file(timm.create_model(NETWORK).state_dict(), tmp_path / "weights" / f"{NETWORK}.safetensors")
+    monkeypatch.setenv("SIGHTLINE_WEIGHTS", str(tmp_path / "weights"))
+    settings.cache_clear()
+
+
+def test_preparing_belongs_to_the_model(weights: None, tmp_path: Path) -> None:
+    photos = class_folders(tmp_path / "photos", per_class=10)
+    train(photos, out=tmp_path / "model", way="probe", prepare="white-balance,Sharpen:0.50,denoise", fit="squash")
+    bundle = read_bundle(tmp_path / "model")
+    spec = bundle.card.input
+    assert spec.steps == ("white-balance", "sharpen", "denoise")
+    assert spec.fit == "squash"
+    assert bundle.card.recipe.values["prepare"] == ["white-balance", "sharpen", "denoise"]
+    assert bundle.card.parity is not None
+    assert bundle.card.parity.agreement == 1
+    model = load(tmp_path / "model")
+    data = read_picture(photos / "red" / "red-0.jpg")
+    with Guard() as guard:
+        served = guard.prepare(data, spec)
+    assert np.array_equal(served, prepare(data, spec))
+    assert not np.array_equal(served, prepare(data, spec.model_copy(update={"steps": ()})))
+    here = model.predict(data).labels[0].score
+    assert here == pytest.approx(float(model.answer(served[None]).probabilities.max()), abs=1e-6)
+    session = model._session.get_modelmeta().custom_metadata_map
+    assert InputSpec.model_validate(json.loads(session["sightline.input"])) == spec, "the file alone says it too"
+
+
+def test_the_head_says_that_changes_do_not_touch_it_and_weighs_classes(weights: None, tmp_path: Path) -> None:
+    photos = class_folders(tmp_path / "photos", per_class=10)
+    notes: list[str] = []
+    with progress.listen(lambda event: notes.append(event.note)):
+        train(photos, out=tmp_path / "model", way="probe", augment="medium", balance="sampler-full")
+    assert any("--augment has no effect" in note for note in notes)
+    values = read_bundle(tmp_path / "model").card.recipe.values
+    assert values["balancing"] == "sampler-full"
+    assert values["balanced"]
+    assert "changes" not in values
+
+
+def test_every_value_of_the_changes_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    monkeypatch.setattr(plans, "SCRATCH", replace(plans.SCRATCH, epochs=1, batch=16, threads=1))
+    photos = class_folders(tmp_path / "photos", per_class=10, classes=("turn left", "turn right"))
+    train(photos, out=tmp_path / "model", way="scratch", size="tiny", augment="light,blur,mixup:0.3", balance="sampler")
+    values = read_bundle(tmp_path / "model").card.recipe.values
+    assert values["changes"] == "light,blur,mixup:0.3"
+    assert values["augment"]["degrees"] == 5
+    assert values["augment"]["mixup"] == 0.3
+    assert values["augment"]["each"] == ["blur:0.005"]
+    assert values["augment"]["flip"] is False, "left is not right"
+    assert (values["sampling"], values["balance"], values["balancing"]) == (0.5, 0.0, "sampler")
+
+
+@pytest.mark.parametrize(
+    ("wish", "message", "hint"),
+    [
+        ({"prepare": "denoize"}, "unknown step 'denoize'", "denoise"),
+        ({"augment": "medum"}, "unknown change", "medium"),
+        ({"augment": "rotate:1000"}, "from 0 to 180", "rotate:15"),
+    ],
+)
+def test_impossible_wishes_are_refused_before_anything_is_read(tmp_path: Path, wish: dict, message: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        train(tmp_path / "nowhere", **wish)
+    assert hint in caught.value.hint
