@@ -81,6 +81,15 @@ def _history(data: ReportData, kind: str) -> str:
     return figure(drawing, said, "What it got wrong in training" if loss else "What it got right in training")
 
 
+def sights(data: ReportData) -> str:
+    """What a model of hand-made features looks at, drawn on pictures."""
+    if not data.sights:
+        return ""
+    rows = [f"<li>{picture(one.picture, one.name, 320)}<p class='name'>{words(tail(one.name))}</p></li>" for one in data.sights]
+    note = f'<p class="note">{words(data.sights[0].caption, 200)}</p>'
+    return f'{note}<ul class="gallery">{"".join(rows)}</ul>'
+
+
 def health(data: ReportData) -> str:
     """What is wrong with the data, worst first, and look-alikes between training and test with both pictures."""
     order = {"error": 0, "warning": 1, "info": 2}

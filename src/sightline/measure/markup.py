@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from sightline.measure.thumbnails import data_uri
+from sightline.measure.thumbnails import SIDE, data_uri
 from sightline.types import Score
 
 # control characters, and the ones that turn the direction of what follows: a file name must not rearrange the page
@@ -81,9 +81,9 @@ def bullets(sentences: Iterable[str]) -> str:
     return "<ul>" + "".join(f"<li>{words(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
-def picture(small: bytes, alt: str) -> str:
+def picture(small: bytes, alt: str, side: int = SIDE) -> str:
     """A small JPEG or PNG as an image inside the page; a grey box where it cannot be read."""
-    uri = data_uri(small)
+    uri = data_uri(small, side)
     if not uri:
         return f'<div class="missing" role="img" aria-label="{words(alt)}">no picture</div>'
     return f'<img src="{uri}" alt="{words(alt)}" decoding="async">'

@@ -25,6 +25,7 @@ SECTIONS: tuple[Section, ...] = (
     ("confusions", "What it mixes up", results.confusions),
     ("mistakes", "Where it was wrong", results.mistakes),
     ("trust", "How far to trust it", results.trust),
+    ("sights", "What it looks at", background.sights),
     ("learning", "How it learned", background.learning),
     ("health", "Health of the data", background.health),
     ("scores", "All scores", results.all_scores),

@@ -34,6 +34,15 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """A drawing of what a model looks at on a picture; `picture` is a small JPEG or PNG."""
+
+    picture: bytes
+    name: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """Everything one report shows.
 
@@ -48,6 +57,7 @@ class ReportData:
         curve: from `learning_curve`; `diagnosis`: from `diagnose`.
         findings: of the health check; `pairs`: look-alikes between training and test with both pictures.
         failures: pictures that could not be read.
+        sights: what a model of hand-made features looks at, drawn on some pictures.
     """
 
     title: str
@@ -67,4 +77,5 @@ class ReportData:
     recipe: Recipe | None = None
     parity: Parity | None = None
     failures: tuple[Failure, ...] = ()
+    sights: tuple[Sight, ...] = ()
     created: str = ""

@@ -6,6 +6,7 @@ No verb itself: `train` stores one model this way, a comparison each of its cand
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +16,16 @@ from pydantic import Field
 
 from sightline import __version__
 from sightline.measure.standings import CrossValidation, Leaderboard
-from sightline.types import Card, Dataset, Failure, Finding, Record, Score, Split, Task, Way
+from sightline.types import Card, Dataset, Failure, Finding, Item, Record, Score, Split, Task, Way
 
 if TYPE_CHECKING:
     from sightline.data.survey import Survey
     from sightline.learn.finish import Trained
+    from sightline.measure.report_data import Sight
     from sightline.verbs.outcome import Answered
+
+
+SIGHTS = 6  # pictures of a report that show what a classic recogniser looks at
 
 
 class TrainResult(Record):
@@ -103,6 +108,7 @@ def store(
         findings=findings,
         pairs=outcome.pairs(findings, dataset.items),
         failures=answered.failures,
+        sights=_sights(card, answered.items),
         created=card.created,
     )
     known = seen.aligned(dataset.model_copy(update={"items": dataset.part("train")}))
@@ -134,6 +140,28 @@ def store(
         cross_validation=validated.summary if validated else None,
     )
     return result, answered
+
+
+def _sights(card: Card, items: Sequence[Item]) -> tuple[Sight, ...]:
+    """What a classic recogniser looks at, drawn on a few of the pictures: of every class one first."""
+    if card.recipe.way != "classic":
+        return ()
+    from sightline.errors import SightlineError
+    from sightline.learn.classic.drawings import SIDE, draw
+    from sightline.measure.report_data import Sight
+    from sightline.measure.thumbnails import thumbnail
+    from sightline.runtime.pixels import prepare, read_picture
+
+    one_each = {item.labels[:1]: item for item in reversed(items)}
+    shown = {item.uri: item for item in (*one_each.values(), *items)}
+    found = []
+    for item in list(shown.values())[:SIGHTS]:
+        try:
+            drawn, caption = draw(str(card.recipe.values["features"]), prepare(read_picture(Path(item.uri)), card.input))
+        except SightlineError:
+            continue
+        found.append(Sight(picture=thumbnail(drawn, SIDE), name=item.name, caption=caption))
+    return tuple(found)
 
 
 _LIMITS = (

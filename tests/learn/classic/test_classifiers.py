@@ -19,6 +19,11 @@ from sightline.types import InputSpec
 CLASSES = 3
 
 
+@pytest.fixture(autouse=True)
+def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifiers, "TREES", 15)
+
+
 def given(several: bool, count: int = 90, width: int = 12, classes: int = CLASSES) -> Given:
     """Clusters that overlap a little; several labels: two of three bits of the features decide."""
     rng = np.random.default_rng(0)

@@ -214,9 +214,7 @@ def forest(given: Given, setting: Setting) -> Forest:
     """Random forest (Breiman 2001, doi:10.1023/A:1010933404324)."""
     from sklearn.ensemble import RandomForestClassifier
 
-    fitted = RandomForestClassifier(
-        TREES, min_samples_leaf=int(setting["leaf"]), max_features="sqrt", random_state=given.seed, n_jobs=2
-    )
+    fitted = RandomForestClassifier(TREES, min_samples_leaf=int(setting["leaf"]), max_features="sqrt", random_state=given.seed)
     columns, truth = _outputs(given)
     fitted.fit(given.features, truth)
     return Forest(_trees(fitted.estimators_, columns, given), given.features.shape[1], given.classes, given.several)
