@@ -41,6 +41,7 @@ class Outcome(Record):
 
     state: str  # finished, failed
     why: str = ""
+    hint: str = ""
     seconds: float = 0.0
     minutes: float | None = None
     result: TrainResult | None = None
@@ -109,7 +110,7 @@ def decided(work: Work, who: Sequence[Contender], minutes: float | None) -> Deci
         first = tried[0]
         raise DatasetError(
             f"none of the candidates could be trained; {first.contender.name}: {first.outcome.why}",
-            hint="name others with --compare",
+            hint=first.outcome.hint or "name others with --compare",
         )
     with progress.task("Measuring latency"):
         latency = latencies(work, finished)
@@ -174,7 +175,10 @@ def attempt(work: Work, contender: Contender, minutes: float | None, rung: str) 
         result, _ = store(model, work.dataset, work.seen, trained, work.findings, replace=True)
     except (UsageError, DataError, MissingExtraError) as error:
         progress.note(f"candidate {contender.name} failed: {error.message}")
-        outcome = Outcome(state="failed", why=error.message, minutes=minutes, seconds=time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        outcome = Outcome(state="failed", why=error.message, hint=error.hint, minutes=minutes, seconds=seconds)
+        if not isinstance(error, DataError):  # weights or an extra that may be there when it goes on
+            return Tried(contender, outcome, place)
     else:
         held = io.BytesIO()
         uris = np.array([item.uri for item in trained.val.items])
