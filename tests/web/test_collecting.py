@@ -414,6 +414,7 @@ def test_a_phone_whose_connection_breaks(page, phone, tmp_path: Path):
     opened.locator("input[type=file]").nth(1).set_input_files([{"name": "x.jpg", "mimeType": "image/jpeg", "buffer": b"no"}])
     opened.get_by_role("button", name="Send").click()
     opened.get_by_text("Not taken.").wait_for()
+    opened.get_by_text("One was not taken").wait_for()
     opened.screenshot(path=tmp_path / "done.png", full_page=True)
     assert running.end(signal.SIGTERM) == 0
     told = json.loads(running.out.read_text())

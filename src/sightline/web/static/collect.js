@@ -48,7 +48,8 @@ async function asked() {
 async function show(first, owner) {
   let standing = first;
   let chosen = [];
-  let hinted = 0; // pictures with a remark since the queue was last empty
+  let hinted = 0; // pictures with a remark since the queue was last empty,
+  let left = 0; // and those that were not taken
   let agreed = remembered("agreed") || {};
   let mine = remembered("mine") || []; // {picture, ticket, label}: to be taken back
   const base = `/v1/collect/${encodeURIComponent(standing.dataset)}`;
@@ -252,7 +253,9 @@ async function show(first, owner) {
     state.classList.toggle("co-waits", now in WAITS && count > 0);
     if (now in WAITS && count) state.textContent = `${many} waiting: ${WAITS[now]}`;
     else if (count) state.textContent = `Sending ${many}…`;
+    else if (left) state.textContent = left === 1 ? "One was not taken: see below." : `${left} were not taken: see below.`;
     else state.textContent = said.childElementCount ? `All sent. Thank you!${remarks()}` : "";
+    if (!count) left = 0;
     fold();
     if (now === "terms") fetchTerms();
   }
@@ -293,6 +296,7 @@ async function show(first, owner) {
   }
 
   function refused(entry, why) {
+    left += 1;
     tell(entry, "", [el("p", {}, el("strong", {}, "Not taken. ")), el("p", { class: "sl-note" }, text(why))]);
   }
 
