@@ -1,4 +1,4 @@
-"""Make the README's pictures from what `sightline demo` left behind: the test report, and the page with a sign and a stranger.
+"""Make the docs' pictures from what `sightline demo` left behind: test report, page with a sign and a stranger; and a sheet.
 
     .venv/bin/python scripts/pictures.py sightline-demo
 
@@ -87,6 +87,16 @@ def page(browser, demo: Path, work: Path) -> None:
         server.wait(timeout=30)
 
 
+def changes(work: Path) -> None:
+    """The sheet that `sightline augment --show` draws."""
+    from sightline.data.roadsigns import draw_road_signs
+
+    drawn = draw_road_signs(work / "more-signs", count=60, seed=3, size=160)
+    command = [SIGHTLINE, "augment", str(drawn / "train"), "--show", str(work / "sheet.png"), "--pictures", "3", "--seed", "2"]
+    subprocess.run([*command, "--recipe", "medium,perspective,blur:0.02,erase"], check=True, stdout=subprocess.DEVNULL)
+    save("augment.png", (work / "sheet.png").read_bytes(), 1000)
+
+
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
@@ -97,6 +107,7 @@ def main() -> None:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=flags)
         report(browser, demo, Path(work))
         page(browser, demo, Path(work))
+        changes(Path(work))
         browser.close()
 
 

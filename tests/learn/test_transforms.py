@@ -13,6 +13,7 @@ from sightline.learn import recipes  # noqa: E402
 from sightline.learn.recipes import CHANGES, MIXING, read_recipe  # noqa: E402
 from sightline.learn.reproduce import seed_of  # noqa: E402
 from sightline.learn.transforms import each, pipeline, varied  # noqa: E402
+from sightline.runtime.fitting import GREY  # noqa: E402
 
 pytestmark = pytest.mark.deep
 
@@ -118,3 +119,12 @@ def test_a_batch_keeps_its_shape_and_depends_on_seed_and_place_only():
     assert torch.equal(one[2:], each(images[2:], how, 7, 102))
     assert not torch.equal(one, each(images, how, 8, 100))
     assert not torch.equal(one, images)
+
+
+@pytest.mark.parametrize(
+    "recipe", ["rotate:40", "perspective:0.8", "elastic:0.05", "scale:1,translate:0.3", "rotate:30,perspective"]
+)
+def test_no_line_where_the_ground_begins(recipe):
+    ground = np.zeros((50, 60, 3), np.uint8) + np.array(GREY, np.uint8)
+    for seed in SEEDS:
+        assert np.array_equal(varied(ground, pipeline(read_recipe(recipe).amounts), seed).pixels, ground)

@@ -25,7 +25,7 @@ from sightline.runtime.fitting import GREY
 
 Floats = NDArray[np.float32]
 
-FILL = {tv_tensors.Image: list(GREY), tv_tensors.Mask: 0, "others": 0}  # what comes in from outside a picture
+GROUND = torch.tensor(GREY, dtype=torch.float32).view(3, 1, 1)  # what comes in from outside a picture
 HALF = 0.5  # share of the pictures that are seen aslant, bent or blurred
 BENDS = 5  # points a side of the coarse grid that an elastic change moves (Ronneberger et al. 2015 took 3)
 
@@ -81,8 +81,7 @@ def varied(
     scene["image"] = tv_tensors.Image(torch.from_numpy(np.array(pixels)).permute(2, 0, 1))
     with torch.random.fork_rng(devices=[]), torch.inference_mode(), _one_thread():
         torch.manual_seed(seed)
-        for move in how.moves:
-            scene = move(scene)
+        scene = _moved(scene, how.moves)
         for look in how.looks:
             scene["image"] = look(scene["image"])
     image = scene["image"].as_subclass(Tensor)
@@ -97,16 +96,32 @@ def each(images: Tensor, how: tuple[str, ...], seed: int, first: int) -> Tensor:
     Random numbers come from `seed` and the picture's place among all that this training looks at, `first` and following; the
     global generator is left where that ends.
     """
-    stages = _pictures(how)
+    built = _read(how)
     changed = []
     with torch.inference_mode(), _one_thread():
         for place, image in enumerate(images):
             torch.manual_seed(seed_of(seed, "picture", first + place))
-            picture = tv_tensors.Image(image.permute(2, 0, 1))
-            for stage in stages:
-                picture = stage(picture)
+            picture = _moved({"image": tv_tensors.Image(image.permute(2, 0, 1))}, built.moves)["image"]
+            for look in built.looks:
+                picture = look(picture)
             changed.append(picture.as_subclass(Tensor))
     return torch.stack(changed).permute(0, 2, 3, 1).clone()  # a clone is no inference tensor: autograd may see it
+
+
+def _moved(scene: dict[str, Any], moves: tuple[v2.Transform, ...]) -> dict[str, Any]:
+    """All moves of a picture and its marks. In between the ground is zero, which is what resampling blends with at an edge:
+    torchvision's own filling leaves a dark line there.
+    """
+    if not moves:
+        return scene
+    image = scene["image"]
+    ground = GROUND.to(image.device)
+    scene["image"] = tv_tensors.wrap(image - ground, like=image)
+    for move in moves:
+        scene = move(scene)
+    image = scene["image"]
+    scene["image"] = tv_tensors.wrap((image + ground).round_().clamp_(0, 255).to(torch.uint8), like=image)
+    return scene
 
 
 @contextmanager
@@ -121,9 +136,8 @@ def _one_thread() -> Iterator[None]:
 
 
 @lru_cache(maxsize=16)
-def _pictures(how: tuple[str, ...]) -> tuple[v2.Transform, ...]:
-    built = pipeline({name: float(amount) for name, _, amount in (word.partition(":") for word in how)})
-    return (*built.moves, *built.looks)
+def _read(how: tuple[str, ...]) -> Pipeline:
+    return pipeline({name: float(amount) for name, _, amount in (word.partition(":") for word in how)})
 
 
 @lru_cache(maxsize=16)
@@ -139,7 +153,7 @@ def _built(items: tuple[tuple[str, float], ...], marked: bool) -> Pipeline:
                 translate=(far, far) if far else None,
                 scale=(1 / much, much) if much > 1 else None,
                 interpolation=v2.InterpolationMode.BILINEAR,
-                fill=FILL,
+                fill=None,
             )
         )
     if "aspect" in given:
@@ -213,7 +227,7 @@ class Bend(v2.Transform):  # type: ignore[misc]
                 len(ring), -1, 2
             )
             return tv_tensors.wrap(torch.cat([moved.amin(0), moved.amax(0)], 1), like=inpt)
-        return v2.functional.elastic(inpt, shift, fill=list(GREY) if isinstance(inpt, tv_tensors.Image) else 0)
+        return v2.functional.elastic(inpt, shift, fill=None)
 
 
 def _bent(points: Tensor, shift: Tensor) -> Tensor:
@@ -281,7 +295,7 @@ def _trivial_augment(_amount: float, marked: bool) -> v2.Transform:
 
 _MOVES: dict[str, Any] = {
     "elastic": lambda amount: v2.RandomApply([Bend(amount)], HALF),
-    "perspective": lambda amount: v2.RandomPerspective(amount, HALF, fill=FILL),
+    "perspective": lambda amount: v2.RandomPerspective(amount, HALF, fill=None),
     "flip": lambda _: Mirror(HALF),
     "crop": lambda amount: Cut(1, scale=(amount, 1.0), ratio=(0.75, 4 / 3)),
 }
