@@ -41,13 +41,17 @@ def behind(truth: NDArray[np.int64], best: NDArray[np.float32], other: NDArray[n
             counted = np.isfinite(draws)
             sides.append((value, np.where(counted, draws, 0).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)))
         (first, ones), (second, others) = sides
-        return score(first - second, ones - others, n)
+        return score(first - second, ones - others, n) if np.any(ones != others) else _same(n)
     differences = (best.argmax(axis=1) == truth).astype(np.float32) - (other.argmax(axis=1) == truth)
     mean = float(differences.mean())
     if not differences.any():  # the same pictures right: the bootstrap knows no doubt, Wilson's bound for n pictures does
-        reach = wilson(0.0, n)[1]
-        return Score(value=0.0, low=-reach, high=reach, n=n)
+        return _same(n)
     return score(mean, resampled_sums(differences[:, None], seed)[:, 0] / n, n)
+
+
+def _same(n: int) -> Score:
+    reach = wilson(0.0, n)[1]
+    return Score(value=0.0, low=-reach, high=reach, n=n)
 
 
 def hopeless(difference: Score) -> bool:

@@ -288,7 +288,9 @@ def _standing(work: Work, one: Tried, best: Tried, latency: tuple[float, float] 
         backbone=result.backbone,
         weights=result.weights,
         score=result.scores[measure],
-        behind=_behind(work, best, one),
+        behind=Score(value=0.0, low=0.0, high=0.0, n=len(work.dataset.part("val")))
+        if one is best
+        else _behind(work, best, one),
         input_size=read_card((bundle / CARD).read_bytes(), bundle).input.size,
         parameters=parameters(bundle / WEIGHTS, bundle / ONNX),
         file_bytes=(bundle / ONNX).stat().st_size,

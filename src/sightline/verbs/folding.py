@@ -34,7 +34,7 @@ def cross_validated(dataset: Dataset, seen: Survey, request: TrainRequest, run: 
     from sightline.learn.crossval import folds
     from sightline.verbs import outcome
 
-    wanted = replace(share(request, count), compare=False)
+    wanted = share(request, count)
     answered: list[Answered] = []
     scores: list[Score] = []
     card: Card | None = None
@@ -76,8 +76,9 @@ def cross_validated(dataset: Dataset, seen: Survey, request: TrainRequest, run: 
 
 
 def share(request: TrainRequest, count: int) -> TrainRequest:
-    """The request with one fold's minutes; the final model has the same."""
-    return request if request.minutes is None else replace(request, minutes=request.minutes / (count + 1))
+    """The request with one fold's minutes; the final model has the same. Without baselines: those would be about the few
+    validation pictures, beside scores about all."""
+    return replace(request, minutes=None if request.minutes is None else request.minutes / (count + 1), compare=False)
 
 
 def _fold(part: Dataset, request: TrainRequest, place: Path) -> tuple[Answered, Card]:
