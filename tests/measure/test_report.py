@@ -17,7 +17,7 @@ from sightline.measure import markup, thumbnails
 from sightline.measure.calibration import reliability
 from sightline.measure.learning import learning_curve
 from sightline.measure.report import SECTIONS, page, write_report
-from sightline.measure.report_data import Mistake, Pair, ReportData
+from sightline.measure.report_data import Mistake, Pair, ReportData, Sight
 from sightline.measure.scores import classification_scores
 from sightline.types import Card, ErrorInfo, Failure, Finding, InputSpec, Parity, Recipe, Score, Task, Unknown
 
@@ -100,6 +100,7 @@ def everything(
         diagnosis=("It overfits.",),
         findings=(Finding(kind="leak", items=(name,), message=f"leak of {name}", fix="Split again.", severity="error"),),
         pairs=(Pair(small, name, small, f"test/{name}", "hat in both"),),
+        sights=(Sight(picture=encoded(drawn(3)), name="a.jpg", caption="edges"),),
         failures=(Failure(picture=name, error=ErrorInfo(code="picture_unreadable", message="cut off")),),
         created="2026-01-02T03:04:05Z",
     )
