@@ -108,7 +108,7 @@ def train_step(parts: Parts, rows: Tensor, step: int, steps: int) -> tuple[float
         else torch.from_numpy(parts.images[rows.numpy()])
     )
     if plan.augment.each:
-        images = changed_each(images, plan.augment.each, plan.seed, step * plan.batch)
+        images = changed_each(images.cpu(), plan.augment.each, plan.seed, step * plan.batch)
     seed = seed_of(plan.seed, "step", step)
     torch.manual_seed(seed)  # dropout and the like
     draws = torch.Generator().manual_seed(seed)
