@@ -9,7 +9,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sightline.errors import UsageError
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import ImageFilter
 
 Pixels = NDArray[np.uint8]
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's mode L
@@ -142,11 +142,11 @@ def _grey(pixels: Pixels, amount: float) -> Pixels:
     return np.array(Image.blend(picture, picture.convert("L").convert("RGB"), amount))
 
 
-def _table(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _table(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def _filtered(pixels: Pixels, how: Image.Filter) -> Pixels:
+def _filtered(pixels: Pixels, how: ImageFilter.Filter) -> Pixels:
     from PIL import Image
 
     return np.array(Image.fromarray(pixels).filter(how))
