@@ -131,7 +131,8 @@ def _brightness(pixels: Pixels, amount: float) -> Pixels:
 def _contrast(pixels: Pixels, amount: float) -> Pixels:
     """Distances from the picture's mean light, `amount` times as large."""
     middle = float(pixels.reshape(-1, 3).mean(axis=0) @ np.array(LUMA))
-    return _table(middle + (np.arange(256) - middle) * amount)[pixels]
+    table = _table(middle + (np.arange(256) - middle) * amount)
+    return np.asarray(table[pixels], np.uint8)
 
 
 def _grey(pixels: Pixels, amount: float) -> Pixels:
@@ -143,7 +144,7 @@ def _grey(pixels: Pixels, amount: float) -> Pixels:
 
 
 def _table(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
 def _filtered(pixels: Pixels, how: ImageFilter.Filter) -> Pixels:
