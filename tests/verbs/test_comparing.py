@@ -169,6 +169,14 @@ def test_one_that_may_still_win_is_not_stopped(tmp_path: Path, monkeypatch: pyte
     assert not any(one.stopped for one in tried)
 
 
+def test_a_look_that_took_all_the_time_is_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = comparing.Outcome.model_construct
+    monkeypatch.setattr(comparing.Outcome, "model_construct", lambda **values: real(**{**values, "seconds": 1000.0}))
+    begun, tried = halving(tmp_path, monkeypatch, lambda *_: 0.9)
+    assert [rung for _, rung, _ in begun] == ["whole", "look", "look"]
+    assert not any(one.stopped for one in tried)
+
+
 def test_nothing_that_can_be_trained(tmp_path: Path) -> None:
     photos = class_folders(tmp_path / "photos", per_class=6)
     with pytest.raises(DatasetError, match="none of the candidates"):

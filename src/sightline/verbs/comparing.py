@@ -147,7 +147,13 @@ def _trained(work: Work, who: Sequence[Contender], minutes: float | None) -> lis
         else:
             alive.append(one)
     spent = _minutes([*done, *alive])
-    whole = [attempt(work, one.contender, rest(minutes, spent, len(alive)), "whole") for one in alive]
+    share = rest(minutes, spent, len(alive))
+    whole = []
+    for one in alive:
+        longer = 60 * share > one.outcome.seconds or (one.place.parent / "whole").exists()
+        if not longer:
+            progress.note(f"no time is left to train {one.contender.name} for longer than its first look")
+        whole.append(attempt(work, one.contender, share, "whole") if longer else one)
     # a second training that failed does not take away what the first look has given
     return [*done, *(new if new.outcome.result else old for new, old in zip(whole, alive, strict=True))]
 
