@@ -51,9 +51,7 @@ def pictures(count: int, *, changed: bool):
         sha256 = hashlib.sha256(b"%d %d" % (content, changed and name.startswith("new/"))).hexdigest()
         group = f"clip {number // 40}" if number % 20 == 5 else None
         uri = f"/pictures/{name}"
-        yield Item.model_construct(
-            fields, uri=uri, name=name, truth=truth, split=None, group=group, sha256=sha256, facts=None
-        )
+        yield Item.model_construct(fields, uri=uri, name=name, truth=truth, split=None, group=group, sha256=sha256, facts=None)
 
 
 def step(name: str, count: int) -> object:
@@ -100,7 +98,8 @@ def main() -> None:
     if asked.step:
         child(asked.step, asked.rows)
         return
-    lines = [f"{asked.rows:,} pictures, SQLite", "| step | seconds | processor seconds | peak MB | told |", "|---|---|---|---|---|"]
+    head = "| step | seconds | processor seconds | peak MB | told |"
+    lines = [f"{asked.rows:,} pictures, SQLite", head, "|---|---|---|---|---|"]
     facts: dict[str, object] = {"versions": versions("sqlalchemy", "numpy")}
     with tempfile.TemporaryDirectory() as folder:
         home = str(asked.keep or folder)

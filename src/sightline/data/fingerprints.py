@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sightline.data.duplicates import Hashes, Miniatures, Pairs, alike
+from sightline.data.bits import Pairs
+from sightline.data.duplicates import alike
+from sightline.data.looks import Hashes, Miniatures
 
 _HASH, _MINIATURE = 8, 8 * 8 * 3
 
