@@ -92,20 +92,33 @@ def _sharing(values: Hashes, distance: int, blocks: list[np.uint64], choice: tup
     mask = np.bitwise_or.reduce([blocks[number] for number in choice])
     keys = values & mask
     order = np.argsort(keys)
-    keys, sorted_values = keys[order], values[order]
+    ordered, keys = values[order], keys[order]
     found: list[Pairs] = []
-    spots, step = np.arange(len(values)), 0
-    while len(spots):
-        step += 1
-        spots = spots[: np.searchsorted(spots, len(values) - step)]
-        spots = spots[keys[spots] == keys[spots + step]]
-        differ = sorted_values[spots] ^ sorted_values[spots + step]
-        close = np.bitwise_count(differ) <= distance
-        if close.any():
-            fresh = _first_choice(differ[close], blocks, choice)
-            left, right = order[spots[close][fresh]], order[spots[close][fresh] + step]
-            found.append(np.stack([np.minimum(left, right), np.maximum(left, right)], axis=1))
+    for spots, step in _neighbours(ordered, keys, distance):
+        fresh = _first_choice(ordered[spots] ^ ordered[spots + step], blocks, choice)
+        left, right = order[spots[fresh]], order[spots[fresh] + step]
+        found.append(np.stack([np.minimum(left, right), np.maximum(left, right)], axis=1))
     return np.concatenate([np.empty((0, 2), np.int64), *found])
+
+
+def _neighbours(ordered: Hashes, keys: Hashes, distance: int) -> Iterator[tuple[NDArray[np.intp], int]]:
+    """Places and steps from them to a near hash with an equal key. All places at once while most have equals, then one by one."""
+    count, step = len(ordered), 0
+    spots: NDArray[np.intp] | None = None
+    while spots is None or len(spots):
+        step += 1
+        if spots is None:
+            same = keys[step:] == keys[:-step]
+            near = np.flatnonzero(np.bitwise_count(ordered[step:] ^ ordered[:-step]) <= distance)
+            near = near[same[near]]
+            if np.count_nonzero(same) < count // 6:
+                spots = np.flatnonzero(same)
+        else:
+            spots = spots[: np.searchsorted(spots, count - step)]
+            spots = spots[keys[spots] == keys[spots + step]]
+            near = spots[np.bitwise_count(ordered[spots] ^ ordered[spots + step]) <= distance]
+        if len(near):
+            yield near, step
 
 
 def _first_choice(differ: Hashes, blocks: list[np.uint64], choice: tuple[int, ...]) -> NDArray[np.bool_]:

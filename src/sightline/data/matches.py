@@ -24,6 +24,7 @@ from sightline.data.views import (
     colour_agreement,
     described,
     sizes,
+    swapped,
     turn_scores,
     turned,
     turned_window,
@@ -56,6 +57,7 @@ CROWD = 64  # members of a family from which cropped and shifted copies are look
 CROWD = 64  # members of a family from which cropped and shifted copies are looked for by its first member only
 TURNLESS = 0.86  # the same of what no turn changes
 GREYS_AGREE, DETAIL_AGREES, COLOURS_AGREE = 0.985, 0.965, 0.87
+_PART = 1 << 12  # pairs at a time: they stay in the processor's cache
 
 
 class Matches(NamedTuple):
@@ -141,8 +143,7 @@ def _candidates(index: _Index, numbers: range) -> _Candidates:
         found = [_Candidates(first, second, np.full(len(first), number), np.zeros(len(first), np.int64), score)]
         if index.free is not None:
             first, second, _ = index.free.near(turnless(base, index.usual), TURNLESS, once=number == 0)
-            for part in np.array_split(np.arange(len(first)), len(first) // (1 << 16) + 1):
-                found.append(_turns(index.middle, base, first[part], second[part], number))
+            found.append(_turns(index.middle, base, first, second, number))
         return found
 
     with single(), ThreadPoolExecutor(settings().threads) as pool:
@@ -157,8 +158,12 @@ def _candidates(index: _Index, numbers: range) -> _Candidates:
 
 def _turns(middle: Floats, base: Floats, first: Spots, second: Spots, number: int) -> _Candidates:
     """Those of the pairs that are alike in one turn or another, each in its best one."""
-    scores = turn_scores(middle[first], base[second])[:, 1:]
-    best, turns = scores.max(axis=1), scores.argmax(axis=1) + 1
+    other, best, turns = swapped(base), np.empty(len(first), np.float32), np.empty(len(first), np.int64)
+    for start in range(0, len(first), _PART):
+        part = slice(start, start + _PART)
+        wanted = middle[first[part]]
+        scores = np.concatenate([turn_scores(wanted, view[second[part]]) for view in (base, other)], axis=1)[:, 1:]
+        best[part], turns[part] = scores.max(axis=1), scores.argmax(axis=1) + 1
     keep = best >= ALIKE
     return _Candidates(first, second, np.full(len(first), number), turns, best).at(keep)
 

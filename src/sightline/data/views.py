@@ -7,6 +7,7 @@ mirrored or turned picture's terms change sign or place only. Knows no files, no
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ INNER = 0.8  # size of the window of one picture that is looked for in the other
 TURNS = 8  # bit 0: mirrored left to right; bit 1: top to bottom; bit 2: rows and columns swapped before
 SIZES = (0.96, 1.0, 1.04)  # tried when a pair is aligned, times the window's own
 MOVES = np.linspace(-1 / 32, 1 / 32, 5, dtype=np.float32)  # offsets tried then, each way, of the side
-CLOSE, SURE = 0.96, 0.998  # correlations between which a finer search follows, with these steps
+CLOSE, SURE = 0.96, 0.9995  # correlations between which a finer search follows, with these steps
 FINER = (1 / 128, 1 / 256)
 _FLAT = 2.0  # deviation of grey values (0..255) below which a window shows nothing
 
@@ -54,17 +55,25 @@ def described(greys: Miniatures, window: Window) -> Floats:
     return found
 
 
-def turn_scores(first: Floats, second: Floats) -> Floats:
-    """Correlations float32 (m, TURNS) of descriptions (m, 64) with those of the second windows in every turn.
+def swapped(descriptions: Floats) -> Floats:
+    """Descriptions (n, 64) of the windows with rows and columns swapped."""
+    return np.ascontiguousarray(descriptions.reshape(-1, TERMS, TERMS).swapaxes(1, 2)).reshape(-1, TERMS * TERMS)
 
-    Mirrored, terms that are odd in that direction change their sign; with sides swapped, the terms swap theirs.
+
+def turn_scores(first: Floats, second: Floats) -> Floats:
+    """Correlations float32 (m, 4) of descriptions (m, 64) with those of the second windows in turns 0 to 3.
+
+    Mirrored, terms that are odd in that direction change their sign. Turns 4 to 7 are the same of the `swapped` second windows.
     """
+    return np.asarray((first * second) @ _signs(), np.float32)
+
+
+@cache
+def _signs() -> Floats:
+    """The sign (64, 4) of each term in turns 0 to 3."""
     odd = np.arange(TERMS) % 2
-    kinds = (2 * odd[:, None] + odd).ravel()  # 0..3: bit 0, odd across; bit 1, odd down
-    gather = (kinds[:, None] == np.arange(4)).astype(np.float32)
-    signs = np.array([[(-1) ** bin(turn & kind).count("1") for turn in range(4)] for kind in range(4)], np.float32)
-    swapped = np.arange(TERMS * TERMS).reshape(TERMS, TERMS).T.ravel()
-    return np.concatenate([(first * part) @ gather @ signs for part in (second, second[:, swapped])], axis=1)
+    across, down = np.tile(odd, TERMS), np.repeat(odd, TERMS)
+    return np.stack([(-1.0) ** (across * (turn & 1) + down * (turn >> 1)) for turn in range(4)], axis=1).astype(np.float32)
 
 
 def sizes(descriptions: Floats) -> Floats:
@@ -168,6 +177,7 @@ def _transform(centre: float, size: float) -> Floats:
     return np.asarray(_basis() @ weights, np.float32)
 
 
+@cache
 def _basis() -> Floats:
     """The lowest terms of the orthonormal DCT-II, float32 (TERMS, SAMPLES)."""
     place, term = np.arange(SAMPLES), np.arange(TERMS)[:, None]
