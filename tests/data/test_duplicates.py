@@ -90,6 +90,13 @@ def test_near_pairs_are_complete(shared: int, distance: int, monkeypatch: pytest
     assert near_pairs(values, distance).tolist() == every_pair(values, distance)
 
 
+@pytest.mark.parametrize("count", range(8))
+def test_few_hashes(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bits, "_plan", lambda count, distance: 2)
+    values = np.arange(1, count + 1, dtype=np.uint64)
+    assert near_pairs(values, 1).tolist() == every_pair(values, 1)
+
+
 def test_the_plan_follows_the_size() -> None:
     assert bits._plan(1_000, 8) == 0
     assert bits._plan(1_000_000, 8) == 3

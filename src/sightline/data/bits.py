@@ -1,8 +1,8 @@
 """All pairs of 64-bit hashes that differ in few bits, exactly: 1,000,000 hashes within 8 bits in seconds. Knows no pictures.
 
 Two hashes within `distance` bits, cut into distance + k blocks, are equal in at least k of them (pigeonhole; Norouzi et al.
-2012 for k = 1). For every choice of k blocks the hashes are sorted by them, and only neighbours that are equal there are compared.
-With k = 3 and 8 bits that are 165 sorts and a few million comparisons each, instead of 500 billion comparisons.
+2012 for k = 1). For every choice of k blocks the hashes are sorted by them, and only neighbours that are equal there are
+compared. With k = 3 and 8 bits that are 165 sorts and a few million comparisons each, instead of 500 billion comparisons.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _sharing(values: Hashes, distance: int, blocks: list[np.uint64], choice: tup
 
 
 def _neighbours(ordered: Hashes, keys: Hashes, distance: int) -> Iterator[tuple[NDArray[np.intp], int]]:
-    """Places and steps from them to a near hash with an equal key. All places at once while most have equals, then one by one."""
+    """Places and steps from them to a near hash with an equal key. All places at once while many have equals."""
     count, step = len(ordered), 0
     spots: NDArray[np.intp] | None = None
     while spots is None or len(spots):
@@ -111,7 +111,7 @@ def _neighbours(ordered: Hashes, keys: Hashes, distance: int) -> Iterator[tuple[
             same = keys[step:] == keys[:-step]
             near = np.flatnonzero(np.bitwise_count(ordered[step:] ^ ordered[:-step]) <= distance)
             near = near[same[near]]
-            if np.count_nonzero(same) < count // 6:
+            if np.count_nonzero(same) <= count // 6:
                 spots = np.flatnonzero(same)
         else:
             spots = spots[: np.searchsorted(spots, count - step)]
