@@ -154,6 +154,8 @@ def ours(folder: Path) -> tuple[Times, set[tuple[str, str]]]:
     dataset = Dataset(
         name="planted", task="multiclass", classes=(), items=tuple(Item(uri=str(file), name=file.name) for file in files)
     )
+    for file in files:  # both find the files in memory: who comes first does not pay for the disk
+        file.read_bytes()
     start, cpu = time.perf_counter(), time.process_time()
     seen = survey(dataset)
     looked = time.perf_counter()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.float32]
 Spots: TypeAlias = NDArray[np.int64]
 
-PROBES = 4  # cells in which a vector's neighbours are looked for
+PROBES = 3  # cells in which a vector's neighbours are looked for
 MOST = 32  # neighbours of one vector in one cell that are given at most
 _BLOCK = 1 << 22  # products at a time: 16 MB
 
@@ -76,6 +76,8 @@ class Cells:
                 part = asking[start : start + size]
                 products = self.vectors[part] @ base[members].T
                 row, column = _few(products, threshold)
+                if not len(row):
+                    continue
                 first, second = part[row], members[column]
                 keep = first < second if once else first != second
                 found.append((first[keep], second[keep], products[row[keep], column[keep]]))
@@ -86,6 +88,8 @@ class Cells:
 def _few(products: Floats, threshold: float) -> tuple[Spots, Spots]:
     """Rows and columns of products from `threshold`, the MOST largest ones of each row."""
     row, column = np.divmod(np.flatnonzero(products >= threshold), products.shape[1])
+    if len(row) <= MOST:
+        return row, column
     crowded = np.flatnonzero(np.bincount(row, minlength=len(products)) > MOST)
     if len(crowded):
         quiet = ~np.isin(row, crowded)

@@ -93,11 +93,11 @@ def without(dataset: Dataset, names: Collection[str]) -> Dataset:
     return dataset.model_copy(update={"items": items, "hash": manifest_hash(items)})
 
 
-def in_threads(what: str, files: Sequence[S], work: Callable[[Sequence[S]], list[T]]) -> list[T]:
+def in_threads(what: str, files: Sequence[S], work: Callable[[Sequence[S]], list[T]], threads: int | None = None) -> list[T]:
     """`work` over chunks of `files` on all cores, results in order; tells progress, and stops early on an error or Ctrl-C."""
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     found: list[T] = []
-    pool = ThreadPoolExecutor(settings().threads)
+    pool = ThreadPoolExecutor(threads or settings().threads)
     try:
         with task(what, len(files)) as progress:
             for part in pool.map(work, chunks):

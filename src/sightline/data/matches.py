@@ -51,12 +51,12 @@ CROPS = tuple(
 WINDOWS = SHIFTS + CROPS
 STILL = 0.02  # of the side: below, a picture was neither moved nor cropped
 TURN_KINDS = ("", "mirrored", "mirrored", *["rotated"] * 5)
-ALIKE = 0.92  # correlation of descriptions from which a pair is looked at precisely
+ALIKE = 0.95  # correlation of descriptions from which a pair is looked at precisely
 PREFERRED = 0.01  # how much better a turn must be: many pictures are nearly their own mirror image
 CROWD = 64  # members of a family from which cropped and shifted copies are looked for by its first member only
-CROWD = 64  # members of a family from which cropped and shifted copies are looked for by its first member only
-TURNLESS = 0.86  # the same of what no turn changes
+TURNLESS = 0.92  # the same of what no turn changes
 GREYS_AGREE, DETAIL_AGREES, COLOURS_AGREE = 0.985, 0.965, 0.87
+_ALIGNED = 1024  # candidates that are aligned at a time
 _PART = 1 << 12  # pairs at a time: they stay in the processor's cache
 
 
@@ -172,17 +172,21 @@ def _verified(survey: Survey, rows: Spots, candidates: _Candidates) -> Iterator[
     """The candidates that agree when they are aligned, in parts."""
     place = candidates.window * TURNS + candidates.turn
     order = np.argsort(place, kind="stable")
-    for group in np.split(order, np.flatnonzero(np.diff(place[order])) + 1):
-        for start in range(0, len(group), 1024):
-            part = group[start : start + 1024]
-            first, second = rows[candidates.first[part]], rows[candidates.second[part]]
-            turn, window = int(candidates.turn[part[0]]), WINDOWS[int(candidates.window[part[0]])]
-            near = turned_window(window, turn)
-            found = aligned(survey.greys[first], turned(survey.greys[second], turn), near)
-            colours = colour_agreement(survey.miniatures[first], turned(survey.miniatures[second], turn), found)
-            keep = (found.score >= GREYS_AGREE) & (found.detail >= DETAIL_AGREES) & (colours >= COLOURS_AGREE)
-            moved = np.maximum(np.maximum(abs(found.x), abs(found.y)), abs(found.size - INNER)) > STILL
-            kind = np.where(moved, "cropped", "recompressed") if turn == 0 else np.full(len(part), TURN_KINDS[turn])
-            yield Matches(
-                np.minimum(first, second)[keep], np.maximum(first, second)[keep], kind[keep].astype("U12"), found.score[keep]
-            )
+    groups = np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
+    parts = [group[start : start + _ALIGNED] for group in groups for start in range(0, len(group), _ALIGNED)]
+
+    def verify(part: Spots) -> Matches:
+        first, second = rows[candidates.first[part]], rows[candidates.second[part]]
+        turn, window = int(candidates.turn[part[0]]), WINDOWS[int(candidates.window[part[0]])]
+        near = turned_window(window, turn)
+        found = aligned(survey.greys[first], turned(survey.greys[second], turn), near)
+        colours = colour_agreement(survey.miniatures[first], turned(survey.miniatures[second], turn), found)
+        keep = (found.score >= GREYS_AGREE) & (found.detail >= DETAIL_AGREES) & (colours >= COLOURS_AGREE)
+        moved = np.maximum(np.maximum(abs(found.x), abs(found.y)), abs(found.size - INNER)) > STILL
+        kind = np.where(moved, "cropped", "recompressed") if turn == 0 else np.full(len(part), TURN_KINDS[turn])
+        return Matches(
+            np.minimum(first, second)[keep], np.maximum(first, second)[keep], kind[keep].astype("U12"), found.score[keep]
+        )
+
+    with single(), ThreadPoolExecutor(settings().threads) as pool:
+        yield from pool.map(verify, [part for part in parts if len(part)])

@@ -7,9 +7,9 @@ bytes a picture are kept in memory.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -29,6 +29,7 @@ from sightline.types import Dataset, ErrorInfo, Failure
 if TYPE_CHECKING:
     from sightline.runtime.pixels import Limits
 
+SMALL = 16_000  # bytes of a file
 LOOKS = 1  # to be counted up when the same picture gives other rows than before: what is kept is then computed again
 LOOK = np.dtype(
     [
@@ -123,7 +124,7 @@ def survey(dataset: Dataset, *, quality: bool = False) -> Survey:
             errors.update({spots[spot]: error for spot, error in seen.errors.items()})
             return [None] * len(spots)
 
-        in_threads("Checking pictures", range(count), work)
+        in_threads("Checking pictures", range(count), work, 1 if _are_small(uris) else None)
     return Survey(
         uris=tuple(uris),
         sha256=tuple(contents),
@@ -159,6 +160,12 @@ class _Seen(NamedTuple):
     errors: dict[int, ErrorInfo]
 
 
+def _are_small(files: Sequence[str]) -> bool:
+    """Whether most are so small that threads only wait for each other: 22,000 of 2 kB took 8 s with two, 5 s with one."""
+    sizes = [os.path.getsize(file) for file in files[:: max(1, len(files) // 64)] if os.path.isfile(file)]  # noqa: PTH113, PTH202
+    return bool(sizes) and sorted(sizes)[len(sizes) // 2] < SMALL
+
+
 def _look_at(files: Sequence[str], looks: Kept, rated: Kept | None) -> _Seen:
     from sightline.runtime.pixels import read_picture, standard_limits
 
@@ -167,7 +174,7 @@ def _look_at(files: Sequence[str], looks: Kept, rated: Kept | None) -> _Seen:
     glances: dict[int, NDArray[np.float32]] = {}
     for spot, file in enumerate(files):
         try:
-            data = read_picture(Path(file), limits)
+            data = read_picture(file, limits)
             sha256 = seen.contents[spot] = hashlib.sha256(data).hexdigest()
             known = looks.get(sha256)
             number = None if rated is None else rated.get(sha256)

@@ -78,10 +78,17 @@ def _signs() -> Floats:
 
 def sizes(descriptions: Floats) -> Floats:
     """What no turn changes (n, 64): sizes of the terms, with their mirror images at the diagonal."""
-    found = np.abs(descriptions).reshape(-1, TERMS, TERMS)
+    return np.asarray(np.abs(np.abs(descriptions) @ _mirrored()), np.float32)
+
+
+@cache
+def _mirrored() -> Floats:
+    """(64, 64): sums of the terms above the diagonal with their mirror images and the diagonal twice, then the differences."""
     rows, columns = np.triu_indices(TERMS)
-    upper, lower = found[:, rows, columns], found[:, columns, rows]
-    return np.concatenate([upper + lower, np.abs(upper - lower)[:, rows != columns]], axis=1)
+    above, below = np.zeros((TERMS**2, len(rows)), np.float32), np.zeros((TERMS**2, len(rows)), np.float32)
+    above[rows * TERMS + columns, np.arange(len(rows))] = 1
+    below[columns * TERMS + rows, np.arange(len(rows))] = 1
+    return np.concatenate([above + below, (above - below)[:, rows != columns]], axis=1)
 
 
 def turnless(descriptions: Floats, usual: Floats) -> Floats:

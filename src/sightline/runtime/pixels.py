@@ -5,10 +5,11 @@ Each failure is one typed PictureError with its reason. Knows nothing about mode
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,14 +98,16 @@ def fit(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
 def read_picture(path: str | PathLike[str], limits: Limits | None = None) -> bytes:
     """The bytes of a picture file. NotFoundError when it is not there; PictureError for a folder or no permission."""
     limits = limits or standard_limits()
-    file = Path(path)
+    file = os.fspath(path)
     try:
-        if file.is_dir():
+        about = os.stat(file)  # noqa: PTH116 - called for every picture of a large folder: a third of the time with pathlib
+        if stat.S_ISDIR(about.st_mode):
             raise PictureError(f"{file} is a folder, not a picture", hint="give a picture file")
-        if file.exists() and not file.is_file():  # a pipe or a device would block or never end
+        if not stat.S_ISREG(about.st_mode):  # a pipe or a device would block or never end
             raise PictureError(f"{file} is no ordinary file", hint="give a picture file")
-        limits.check_bytes(file.stat().st_size)
-        return file.read_bytes()
+        limits.check_bytes(about.st_size)
+        with open(file, "rb") as stream:  # noqa: PTH123
+            return stream.read()
     except FileNotFoundError as error:
         raise NotFoundError(f"no such picture: {file}", hint="check the path") from error
     except (OSError, ValueError) as error:
