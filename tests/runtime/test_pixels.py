@@ -349,7 +349,8 @@ def test_importing_the_decoder_brings_in_nothing_heavy() -> None:
     program = (
         "import sys; from sightline.runtime import pixels, guard; print(*sys.modules);"
         "import simplejpeg, numpy; from types import SimpleNamespace as S;"
-        "pixels.prepare(simplejpeg.encode_jpeg(numpy.zeros((9, 9, 3), 'uint8')), S(size=8, fit='pad', interpolation='box', steps=()));"
+        "spec = S(size=8, fit='pad', interpolation='box', steps=());"
+        "pixels.prepare(simplejpeg.encode_jpeg(numpy.zeros((9, 9, 3), 'uint8')), spec);"
         "print(*sys.modules); import PIL.Image; print('HEIF' in PIL.Image.OPEN, 'TIFF' in PIL.Image.OPEN)"
     )
     output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.splitlines()
