@@ -32,11 +32,13 @@ def bucket():
         patch.setenv(name, value)
     import s3fs
 
+    s3fs.S3FileSystem.clear_instance_cache()  # another test's server may be remembered, which is gone
     files = s3fs.S3FileSystem()
     files.mkdir("photos")
     for name in ("cat/a.jpg", "cat/b.jpg", "dog/c.jpg"):
         files.pipe_file(f"photos/in/{name}", encoded(drawn(len(name))))
     yield "s3://photos/in"
+    s3fs.S3FileSystem.clear_instance_cache()
     server.stop()
     patch.undo()
 

@@ -34,8 +34,10 @@ def bucket() -> Iterator[str]:
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         import s3fs
 
+        s3fs.S3FileSystem.clear_instance_cache()  # another test's server may be remembered, which is gone
         s3fs.S3FileSystem(skip_instance_cache=True).mkdir("pictures")
         yield "s3://pictures/blobs"
+        s3fs.S3FileSystem.clear_instance_cache()
     server.stop()
 
 
