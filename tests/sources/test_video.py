@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pictures import drawn
 from sightline.errors import MissingExtraError, NotFoundError, UsageError
 from sightline.runtime.metadata import private
 from sightline.runtime.pixels import decode, sniff
-from sightline.sources import Arrival, video
+from sightline.sources import Arrival, Options, arrive, video
 from sightline.sources.video import frames
 from sightline.types import Failure
 
@@ -99,6 +100,16 @@ def test_every_so_many_seconds(clip: Path) -> None:
     assert numbers(taken(clip, seconds=0.5, near=-1)) == [0, 5, 10, 15, 20, 25, 30, 35]
     assert numbers(taken(clip, near=-1)) == [0, 10, 20, 30]  # one a second when nothing is said
     assert numbers(taken(clip, seconds=0.25, near=-1))[:5] == [0, 3, 5, 8, 10]  # the first frame at or after each quarter
+
+
+def test_what_a_person_says_reaches_the_frames(clip: Path, tmp_path: Path, options: Options) -> None:
+    folder = tmp_path / "clips" / "walk"
+    folder.mkdir(parents=True)
+    (folder / clip.name).write_bytes(clip.read_bytes())
+    for source in (clip, tmp_path / "clips"):
+        assert numbers(list(arrive(str(source), options))) == [0, 10, 20, 30]
+        assert numbers(list(arrive(str(source), replace(options, seconds=2)))) == [0, 20]
+        assert numbers(list(arrive(str(source), replace(options, every=15)))) == [0, 15, 30]
 
 
 def test_scenes_and_near_equal_frames(clip: Path, tmp_path: Path) -> None:

@@ -273,6 +273,8 @@ def test_bombs_write_nothing(tmp_path: Path):
         ({"into": "x", "limit": 0}, UsageError),
         ({"into": "x", "rate": 0.0}, UsageError),
         ({"into": "x", "every": 0}, UsageError),
+        ({"into": "x", "seconds": 0.0}, UsageError),
+        ({"into": "x", "scene": 1.5}, UsageError),
     ],
 )
 def test_impossible_wishes(tmp_path: Path, options: dict[str, object], error: type[Exception]):

@@ -62,6 +62,7 @@ class Options:
     rate: float = 1.0  # requests a second to one host
     allow_private: bool = False
     every: int | None = None
+    seconds: float | None = None
     scene: float | None = None
     known: Callable[[str], bool] = lambda _: False
     about: Callable[[About], None] = lambda _: None  # told what is known about the whole before its pictures come
@@ -82,7 +83,7 @@ def _from(module: str, source: str, options: Options) -> Iterator[Arrival | Fail
 def _video(source: str, options: Options) -> Iterator[Arrival | Failure]:
     from sightline.sources.video import frames
 
-    return frames(source, every=options.every, scene=options.scene, limit=options.limit)
+    return frames(source, every=options.every, seconds=options.seconds, scene=options.scene, limit=options.limit)
 
 
 def _suffix(source: str) -> str:

@@ -54,7 +54,7 @@ def _frames(row: Row, options: Options) -> Iterator[Arrival | Failure]:
     """The frames of a video in a folder, with the folder's label."""
     from sightline.sources.video import frames
 
-    for one in frames(row.uri, every=options.every, scene=options.scene, limit=options.limit):
+    for one in frames(row.uri, every=options.every, seconds=options.seconds, scene=options.scene, limit=options.limit):
         if isinstance(one, Failure):
             yield one
             continue

@@ -52,6 +52,7 @@ def collect(
     keep_metadata: bool = False,
     blur: str | None = None,
     every: int | None = None,
+    seconds: float | None = None,
     scene: float | None = None,
     side: int = 512,
     eps: bool = False,
@@ -77,6 +78,7 @@ def collect(
         keep_metadata: Keep position, camera and owner in pictures that are copied; otherwise they are taken out.
         blur: Labels whose boxes are made unrecognisable, with commas between (face,plate); `all` for every box.
         every: Of a video, take every Nth frame.
+        seconds: Of a video, take a frame each so many seconds; 1 when neither --every nor --scene is given.
         scene: Of a video, take the frames where the picture changes by more than this (0 to 1).
         side: Pixels of the longer side at which drawings (SVG, EPS) and medical pictures are rendered.
         eps: Render EPS files, which are programs, through Ghostscript.
@@ -142,6 +144,10 @@ def _check(into: str, folder: Path | None, given: dict[str, Any]) -> None:
     for name, least in (("limit", 1), ("every", 1), ("side", 8)):
         if name in given and given[name] < least:
             raise UsageError(f"--{name} must be at least {least}, got {given[name]}")
+    if not given.get("seconds", 1) > 0:
+        raise UsageError("--seconds must be above 0", hint="seconds of a video from one frame to the next, for example 2")
+    if not 0 < given.get("scene", 0.1) < 1:
+        raise UsageError(f"--scene must lie between 0 and 1, got {given['scene']}", hint="0.1 takes one frame a cut")
     if not given.get("rate", 0) > 0:
         raise UsageError("--rate must be above 0", hint="requests a second to one host, for example 0.5")
 
@@ -149,7 +155,7 @@ def _check(into: str, folder: Path | None, given: dict[str, Any]) -> None:
 def _options(given: dict[str, Any], workspace: Path, memory: Memory) -> Options:
     from sightline.sources import Options
 
-    names = ("labels", "limit", "rate", "allow_private", "every", "scene")
+    names = ("labels", "limit", "rate", "allow_private", "every", "seconds", "scene")
     return Options(workspace=workspace, known=memory.knows, **{name: given[name] for name in names if name in given})
 
 
