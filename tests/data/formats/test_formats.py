@@ -350,3 +350,16 @@ def test_whole_or_nothing(photos: list[Path], tmp_path: Path) -> None:
         export(given, "coco", tmp_path / "out", replace=True)
     assert len(read(tmp_path / "out").items) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if "labels" in format_named(name).holds and name != "folders"])
+def test_a_class_of_two_lines_is_one_class(name: str, photos: list[Path], tmp_path: Path) -> None:
+    labels = ("ant\nbrown", "bee", "cat")
+    items = [
+        Item(uri=str(path), name=f"{number}.jpg", truth=(Annotation(label=labels[number % 3]),), split="train")
+        for number, path in enumerate(photos)
+    ]
+    given = with_hashes(Dataset(name="d", task="multiclass", classes=labels, items=tuple(items)))
+    assert export(given, name, tmp_path / "out") == ()
+    found = [item.labels[0].replace("\n", " ") for item in read(tmp_path / "out").items]
+    assert sorted(found) == ["ant brown"] * 2 + ["bee"] * 2 + ["cat"] * 2

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sightline.data.containers import Sample, unpacked
 from sightline.data.formats.format import Export, Format
-from sightline.data.formats.lines import names
+from sightline.data.formats.lines import names, one_a_line
 from sightline.data.listing import Listing, Row, left_out
 from sightline.data.place import Place
 from sightline.errors import DatasetError, PictureError
@@ -159,7 +159,7 @@ def _write(work: Export) -> None:
             label = bytes([numbers[picture.item.labels[0]]])
             streams[file].write((label if ten else b"\0" + label) + pixels.transpose(2, 0, 1).tobytes())
             resized += changed
-    work.put("batches.meta.txt" if ten else "fine_label_names.txt", "".join(f"{label}\n" for label in classes))
+    work.put("batches.meta.txt" if ten else "fine_label_names.txt", one_a_line(classes))
     if not ten:
         work.put("coarse_label_names.txt", "all\n")
     if resized:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,11 @@ def names(path: Path, most: int = 100_000) -> tuple[str, ...]:
         if len(found) > most:
             raise DatasetError(f"{path.name} names more than {most:,} classes", hint="check that it is a list of class names")
     return tuple(found)
+
+
+def one_a_line(classes: Iterable[str]) -> str:
+    """The list that `names` reads: a line for each class, also for one whose own name has line breaks in it."""
+    return "".join(f"{' '.join(name.split())}\n" for name in classes)
 
 
 def parsed(text: str | bytes) -> Any:

@@ -17,7 +17,7 @@ from sightline.data.archives import tar_members
 from sightline.data.containers import Sample, plain_name, unpacked
 from sightline.data.formats.fields import Entry, listing, split_of, told
 from sightline.data.formats.format import Export, Format, Picture
-from sightline.data.formats.lines import lines, names, parsed
+from sightline.data.formats.lines import lines, names, one_a_line, parsed
 from sightline.data.listing import Listing, left_out
 from sightline.data.pictures import is_picture
 from sightline.data.place import Place
@@ -212,7 +212,7 @@ def _write(work: Export) -> None:
     finally:
         for shard in shards.values():
             shard.close()
-    work.put("classes.txt", "".join(f"{label}\n" for label in classes))
+    work.put("classes.txt", one_a_line(classes))
 
 
 def _key(stem: str, taken: set[str]) -> str:

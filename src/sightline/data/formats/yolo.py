@@ -12,6 +12,7 @@ from sightline.data.formats.documents import head_of, number, text_of
 from sightline.data.formats.finder import Pictures, listed_splits, listing, split_of
 from sightline.data.formats.format import Export, Format, Picture
 from sightline.data.formats.geometry import DECIMALS, Canvas, Marks, PlaceError, pairs
+from sightline.data.formats.lines import one_a_line
 from sightline.data.formats.voc import short
 from sightline.data.formats.yolonames import Names, class_names, names_text
 from sightline.data.listing import Listing, Row
@@ -183,7 +184,7 @@ def write(export: Export) -> None:
         rows = [_row(one, classes, picture) for one in picture.item.truth if one.box is not None]
         export.put(f"labels/{folder}{picture.stem}.txt", "".join(rows))
     export.put("data.yaml", names_text(list(classes), [split for split in ("train", "val", "test") if split in splits]))
-    export.put("classes.txt", "".join(f"{' '.join(name.split())}\n" for name in classes))
+    export.put("classes.txt", one_a_line(classes))
 
 
 def _row(one: Annotation, classes: dict[str, int], picture: Picture) -> str:
