@@ -82,6 +82,22 @@ def test_names_and_what_files_tell(photos: Path) -> None:
     assert found["private_metadata"][0].score == 1.0
 
 
+def test_what_tells_no_place_and_no_person_is_said_once(photos: Path) -> None:
+    phone = Image.Exif()
+    phone[0x0110], phone[0x0132] = "Phone 12", "2026:01:02 03:04:05"
+    mine = Image.Exif()
+    mine[0x0110], mine[0x013B] = "Phone 12", "Ada"
+    for number in range(4):
+        (photos / "red" / f"phone-{number}.jpg").write_bytes(encoded(drawn(40 + number), exif=phone.tobytes()))
+    (photos / "red" / "mine.jpg").write_bytes(encoded(drawn(62), exif=mine.tobytes()))
+    own, others = findings(photos)["private_metadata"]
+    assert (own.items, own.score) == (("red/mine.jpg",), 1.0)
+    assert own.message == "red/mine.jpg: the file holds owner's name, camera model"
+    assert others.items == tuple(f"red/phone-{number}.jpg" for number in range(4))
+    assert others.message == "no place and no person, but more than the picture: time taken (4), camera model (4)"
+    assert others.score < own.score
+
+
 def test_copies_leaks_and_conflicts(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     class_folders(photos / "train", 6)

@@ -62,7 +62,6 @@ _ADVICE = {
 }
 _FAILED = {"name": "wrong_name", "label_conflict": "label_conflict", "row_repeated": "exact_duplicate"}
 _PRIVATE = "S200"
-_GRAVE = ("GPS", "owner", "serial")
 
 
 def look_over(dataset: Dataset, seen: Survey, matches: Matches | None = None) -> list[Finding]:
@@ -201,19 +200,29 @@ def _spelling(group: Spelling, items: Sequence[Item]) -> Finding:
 
 
 def _private(dataset: Dataset, seen: Survey) -> Iterator[Finding]:
-    """What the files tell about people; what was read of a content once is kept."""
+    """What the files tell: a finding for each that tells a place or a person, one for the others together.
+
+    What was read of a content once is kept.
+    """
+    from sightline.runtime.metadata import PERSONAL
+
     with kept(settings().cache / "private", _PRIVATE) as store:
         spots = [spot for spot, sha in enumerate(seen.sha256) if sha and store.get(sha) is None]
         first = {seen.sha256[spot]: dataset.items[spot].uri for spot in spots}
         pairs = [f"{sha} {uri}" for sha, uri in first.items()]
         if pairs:
             in_threads("Reading metadata", pairs, partial(_read_private, store))
-        for item, sha in zip(dataset.items, seen.sha256, strict=True):
-            words = _words(store, sha)
-            if words:
-                score = 1.0 if any(grave in word for grave in _GRAVE for word in words) else 0.5
-                said = f"the file holds {', '.join(words)}"
-                yield _one("private_metadata", item.name, said, "take it out: exports of Sightline never hold it", score)
+        told = {item.name: _words(store, sha) for item, sha in zip(dataset.items, seen.sha256, strict=True)}
+    others = {name: words for name, words in told.items() if words and PERSONAL.isdisjoint(words)}
+    fix = "take it out: exports of Sightline never hold it"
+    for name, words in told.items():
+        if words and name not in others:
+            yield _one("private_metadata", name, f"the file holds {', '.join(words)}", fix)
+    if others:
+        counts = Counter(word for words in others.values() for word in words)
+        said = ", ".join(f"{word} ({count:,})" for word, count in counts.most_common())
+        message = f"no place and no person, but more than the picture: {said}"
+        yield Finding(kind="private_metadata", items=tuple(others), message=message, fix=fix, score=0.5, severity="info")
 
 
 def _words(store: Kept, sha: str) -> tuple[str, ...]:

@@ -11,7 +11,12 @@ from typing import NamedTuple
 
 GPS = "GPS position"
 SERIAL = "camera serial number"
+LENS = "lens serial number"
 OWNER = "owner's name"
+COMPUTER = "computer name"
+COPYRIGHT = "copyright notice"
+KEYWORDS = "keywords"
+IPTC = "IPTC"
 TIME = "time taken"
 MODEL = "camera model"
 THUMBNAIL = "thumbnail"
@@ -24,15 +29,15 @@ _WORDS = {
     0x0110: MODEL,
     0x0132: TIME,
     0x013B: OWNER,
-    0x013C: "computer name",
+    0x013C: COMPUTER,
     0x02BC: "XMP",
-    0x8298: "copyright notice",
-    0x83BB: "IPTC",
+    0x8298: COPYRIGHT,
+    0x83BB: IPTC,
     0x8649: "Photoshop data",
     0x9C9B: DESCRIPTION,
     0x9C9C: COMMENT,
     0x9C9D: OWNER,
-    0x9C9E: "keywords",
+    0x9C9E: KEYWORDS,
     0x9C9F: DESCRIPTION,
     0xC62F: SERIAL,
 }
@@ -46,7 +51,7 @@ _EXIF_WORDS = {
     0xA431: SERIAL,
     0xA433: MODEL,
     0xA434: MODEL,
-    0xA435: "lens serial number",
+    0xA435: LENS,
     0xA436: DESCRIPTION,
     0xA437: OWNER,
     0xA438: OWNER,

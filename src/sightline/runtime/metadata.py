@@ -14,12 +14,29 @@ from contextlib import suppress
 
 from sightline.errors import PictureError
 from sightline.runtime.containers import Part, gif_parts, jpeg_parts, png_parts, riff_parts, webp_end
-from sightline.runtime.exif import COMMENT, DESCRIPTION, GPS, OWNER, SERIAL, THUMBNAIL, TIME, orientation_block, private_words
+from sightline.runtime.exif import (
+    COMMENT,
+    COMPUTER,
+    COPYRIGHT,
+    DESCRIPTION,
+    GPS,
+    IPTC,
+    KEYWORDS,
+    LENS,
+    OWNER,
+    SERIAL,
+    THUMBNAIL,
+    TIME,
+    orientation_block,
+    private_words,
+)
 from sightline.runtime.headers import exif_orientation, jpeg_orientation, sniff
 from sightline.runtime.limits import Limits
 
 Bytes = bytes | memoryview
 XMP = "XMP"
+# of the words of `private` those that tell where a picture was taken, or whose it is; nearly every photograph has others
+PERSONAL = frozenset({GPS, OWNER, SERIAL, LENS, COMPUTER, COPYRIGHT, KEYWORDS, IPTC})
 _UNKNOWN = "other data"
 _EXIF_HEAD = b"Exif\0\0"
 
@@ -55,12 +72,12 @@ _PNG_TEXT = {
     "comment": COMMENT,
     "description": DESCRIPTION,
     "title": DESCRIPTION,
-    "copyright": "copyright notice",
+    "copyright": COPYRIGHT,
     "software": "",
     "xml:com.adobe.xmp": XMP,
     "raw profile type exif": "EXIF",
     "raw profile type app1": "EXIF",
-    "raw profile type iptc": "IPTC",
+    "raw profile type iptc": IPTC,
     "raw profile type xmp": XMP,
 }
 _XMP_SIGNS = (
@@ -155,7 +172,7 @@ def _said_segment(part: Part) -> Iterator[str]:
     elif part.name == "EB" and head.startswith(b"JP"):
         yield "content credentials"
     elif part.name == "ED" and head.startswith(b"Photoshop 3.0\0"):
-        yield "IPTC" if b"8BIM\x04\x04" in bytes(part.body) else "Photoshop data"
+        yield IPTC if b"8BIM\x04\x04" in bytes(part.body) else "Photoshop data"
     elif part.name.startswith("E") and not head.startswith((b"Adobe", b"Ducky")):
         yield _UNKNOWN
 
