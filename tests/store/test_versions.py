@@ -209,6 +209,16 @@ def test_copied_pictures_move_with_the_workspace(db: Database, tmp_path: Path, m
     assert Path(found.uri).read_bytes() == b"a picture"
 
 
+def test_a_copied_picture_seen_again_in_a_folder_stays_with_its_copy(db: Database) -> None:
+    sha256 = blobs().put(b"a picture")
+    kept = picture("a.jpg").model_copy(update={"sha256": sha256, "uri": str(blobs().local(sha256))})
+    seen = kept.model_copy(update={"uri": "/stick/a.jpg"})
+    for first, then in ((kept, seen), (seen, kept)):
+        named = datasets.add(db, dataset(first), MADE)
+        assert datasets.add(db, dataset(then), Made(verb="train")) == named
+        assert datasets.get(db, named).items == (kept,), "the folder may go away"
+
+
 def test_pictures_of_a_bucket_are_fetched(db: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("fsspec")
     from sightline.settings import settings

@@ -102,7 +102,10 @@ def get(db: Database, reference: str) -> Dataset:
 
 
 def _kept(db: Database, wanted: Sequence[rows.ItemRow]) -> list[int]:
-    """The numbers of these pictures' rows; new ones are written, and where known ones lie now is noted. On the disk."""
+    """The numbers of these pictures' rows; new ones are written, and where known ones lie now is noted. On the disk.
+
+    A picture that is kept in the blobs stays there: a file seen elsewhere may go away.
+    """
     found: dict[bytes, int] = {}
     with db.write() as connection:
         bulk.one_writer(connection)
@@ -113,7 +116,7 @@ def _kept(db: Database, wanted: Sequence[rows.ItemRow]) -> list[int]:
             query = select(items.c.id, items.c.key, items.c.uri).where(items.c.key.in_(list(uris)))
             for number, key, uri in connection.execute(query):
                 found[key] = number
-                if uri != uris[key]:
+                if uri != uris[key] and not uri.startswith(_BLOB):
                     moved.append({"number": number, "place": uris[key]})
         fresh: list[tuple[Any, ...]] = []
         for row in wanted:
