@@ -156,6 +156,7 @@ def ours(folder: Path) -> tuple[Times, set[tuple[str, str]]]:
     )
     for file in files:  # both find the files in memory: who comes first does not pay for the disk
         file.read_bytes()
+    pairs(survey(dataset.model_copy(update={"items": dataset.items[:8]})))  # the rival's imports are not counted either
     start, cpu = time.perf_counter(), time.process_time()
     seen = survey(dataset)
     looked = time.perf_counter()

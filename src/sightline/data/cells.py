@@ -57,30 +57,23 @@ class Cells:
                 found[start : start + size] = np.argpartition(near, -count, axis=1)[:, -count:]
         return found
 
-    def near(self, base: Floats, threshold: float, *, once: bool) -> tuple[Spots, Spots, Floats]:
-        """Places (first, second) of one of the vectors and of one of `base` with a product above `threshold`, and the product.
-
-        `once`: the base is the vectors themselves, each pair is wanted once.
-        """
+    def near(self, base: Floats, threshold: float) -> tuple[Spots, Spots, Floats]:
+        """Places (first, second) in the vectors and in `base` whose product is above `threshold`, and the product."""
         cell = self._nearest(base, 1)[:, 0]
         order = np.argsort(cell, kind="stable")
         starts = np.searchsorted(cell[order], np.arange(len(self.centres) + 1))
         found = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
-        for number in range(len(self.centres)):
+        for number in np.flatnonzero(np.diff(starts)):
             members = order[starts[number] : starts[number + 1]]
             asking = self._order[self._starts[number] : self._starts[number + 1]]
-            if not len(members):
-                continue
+            wanted = base[members].T
             size = max(1, _BLOCK // len(members))
             for start in range(0, len(asking), size):
                 part = asking[start : start + size]
-                products = self.vectors[part] @ base[members].T
+                products = self.vectors[part] @ wanted
                 row, column = _few(products, threshold)
-                if not len(row):
-                    continue
-                first, second = part[row], members[column]
-                keep = first < second if once else first != second
-                found.append((first[keep], second[keep], products[row[keep], column[keep]]))
+                if len(row):
+                    found.append((part[row], members[column], products[row, column]))
         first, second, score = (np.concatenate(column) for column in zip(*found, strict=True))
         return first, second, score
 

@@ -17,6 +17,7 @@ from sightline.data.cells import Cells, Floats, Spots, single
 from sightline.data.duplicates import merged
 from sightline.data.looks import NO_HASH, Miniatures
 from sightline.data.views import (
+    CLOSE,
     INNER,
     TURNS,
     Window,
@@ -24,6 +25,7 @@ from sightline.data.views import (
     colour_agreement,
     described,
     sizes,
+    sought,
     swapped,
     turn_scores,
     turned,
@@ -51,12 +53,13 @@ CROPS = tuple(
 WINDOWS = SHIFTS + CROPS
 STILL = 0.02  # of the side: below, a picture was neither moved nor cropped
 TURN_KINDS = ("", "mirrored", "mirrored", *["rotated"] * 5)
-ALIKE = 0.95  # correlation of descriptions from which a pair is looked at precisely
+ALIKE = 0.93  # correlation of descriptions from which a pair is looked at precisely
 PREFERRED = 0.01  # how much better a turn must be: many pictures are nearly their own mirror image
 CROWD = 64  # members of a family from which cropped and shifted copies are looked for by its first member only
-TURNLESS = 0.92  # the same of what no turn changes
+TURNLESS = 0.88  # the same of what no turn changes
 GREYS_AGREE, DETAIL_AGREES, COLOURS_AGREE = 0.985, 0.965, 0.87
 _ALIGNED = 1024  # candidates that are aligned at a time
+_TOGETHER = 1 << 17  # pictures times windows that are searched at a time
 _PART = 1 << 12  # pairs at a time: they stay in the processor's cache
 
 
@@ -137,17 +140,21 @@ def _indexed(greys: Miniatures, *, mirrored: bool) -> _Index:
 def _candidates(index: _Index, numbers: range) -> _Candidates:
     """Pairs that may show the same: once each, at the place among some of WINDOWS and the turn where they agree best."""
 
-    def search(number: int) -> list[_Candidates]:
-        base = described(index.greys, WINDOWS[number])
-        first, second, score = index.plain.near(base, ALIKE, once=number == 0)
-        found = [_Candidates(first, second, np.full(len(first), number), np.zeros(len(first), np.int64), score)]
+    def search(numbers: range) -> list[_Candidates]:
+        base = np.concatenate([described(index.greys, WINDOWS[number]) for number in numbers])
+        first, second, score = index.plain.near(base, ALIKE)
+        still = np.zeros(len(first), np.int64)
+        found = [_Candidates(first, second, still, still, score)]
         if index.free is not None:
-            first, second, _ = index.free.near(turnless(base, index.usual), TURNLESS, once=number == 0)
-            found.append(_turns(index.middle, base, first, second, number))
-        return found
+            first, second, _ = index.free.near(turnless(base, index.usual), TURNLESS)
+            found.append(_turns(index.middle, base, first, second))
+        return [_placed(part, len(index.greys), numbers.start) for part in found]
 
+    # several places at a time: with few pictures it is the number of calls that costs, and threads wait for each other there
+    size = min(max(1, _TOGETHER // len(index.greys)), -(-len(numbers) // settings().threads))
+    groups = [numbers[start : start + size] for start in range(0, len(numbers), size)]
     with single(), ThreadPoolExecutor(settings().threads) as pool:
-        searches = track(pool.map(search, numbers), "Comparing pictures", len(numbers))
+        searches = track(pool.map(search, groups), "Comparing pictures", len(groups))
         parts = [part for found in searches for part in found]
     first, second, window, turn, score = (np.concatenate(column) for column in zip(*parts, strict=True))
     low, high = np.minimum(first, second), np.maximum(first, second)
@@ -156,7 +163,15 @@ def _candidates(index: _Index, numbers: range) -> _Candidates:
     return _Candidates(first, second, window, turn, score).at(best)
 
 
-def _turns(middle: Floats, base: Floats, first: Spots, second: Spots, number: int) -> _Candidates:
+def _placed(found: _Candidates, count: int, start: int) -> _Candidates:
+    """Candidates whose `second` runs through all pictures of one window after the other, from window `start`: now apart."""
+    window, second = np.divmod(found.second, count)
+    window += start
+    keep = np.where(window == 0, found.first < second, found.first != second)  # at window 0 each pair is found twice
+    return found._replace(second=second, window=window).at(keep)
+
+
+def _turns(middle: Floats, base: Floats, first: Spots, second: Spots) -> _Candidates:
     """Those of the pairs that are alike in one turn or another, each in its best one."""
     other, best, turns = swapped(base), np.empty(len(first), np.float32), np.empty(len(first), np.int64)
     for start in range(0, len(first), _PART):
@@ -165,21 +180,23 @@ def _turns(middle: Floats, base: Floats, first: Spots, second: Spots, number: in
         scores = np.concatenate([turn_scores(wanted, view[second[part]]) for view in (base, other)], axis=1)[:, 1:]
         best[part], turns[part] = scores.max(axis=1), scores.argmax(axis=1) + 1
     keep = best >= ALIKE
-    return _Candidates(first, second, np.full(len(first), number), turns, best).at(keep)
+    return _Candidates(first, second, turns, turns, best).at(keep)
 
 
 def _verified(survey: Survey, rows: Spots, candidates: _Candidates) -> Iterator[Matches]:
     """The candidates that agree when they are aligned, in parts."""
-    place = candidates.window * TURNS + candidates.turn
-    order = np.argsort(place, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
-    parts = [group[start : start + _ALIGNED] for group in groups for start in range(0, len(group), _ALIGNED)]
+
+    def looked_for(part: Spots) -> tuple[Spots, Floats]:
+        turn, window = int(candidates.turn[part[0]]), WINDOWS[int(candidates.window[part[0]])]
+        first, second = rows[candidates.first[part]], rows[candidates.second[part]]
+        best = sought(survey.greys[first], turned(survey.greys[second], turn), turned_window(window, turn))
+        close = np.flatnonzero(best[0] >= CLOSE)
+        return part[close], best[:, close]
 
     def verify(part: Spots) -> Matches:
-        first, second = rows[candidates.first[part]], rows[candidates.second[part]]
-        turn, window = int(candidates.turn[part[0]]), WINDOWS[int(candidates.window[part[0]])]
-        near = turned_window(window, turn)
-        found = aligned(survey.greys[first], turned(survey.greys[second], turn), near)
+        spots, turn = spot[part], int(candidates.turn[spot[part[0]]])
+        first, second = rows[candidates.first[spots]], rows[candidates.second[spots]]
+        found = aligned(survey.greys[first], turned(survey.greys[second], turn), best[:, part])
         colours = colour_agreement(survey.miniatures[first], turned(survey.miniatures[second], turn), found)
         keep = (found.score >= GREYS_AGREE) & (found.detail >= DETAIL_AGREES) & (colours >= COLOURS_AGREE)
         moved = np.maximum(np.maximum(abs(found.x), abs(found.y)), abs(found.size - INNER)) > STILL
@@ -189,4 +206,14 @@ def _verified(survey: Survey, rows: Spots, candidates: _Candidates) -> Iterator[
         )
 
     with single(), ThreadPoolExecutor(settings().threads) as pool:
-        yield from pool.map(verify, [part for part in parts if len(part)])
+        close = [(np.empty(0, np.int64), np.empty((4, 0), np.float32))]
+        close += pool.map(looked_for, _alike(candidates.window * TURNS + candidates.turn))
+        spot, best = (np.concatenate(column, axis=-1) for column in zip(*close, strict=True))
+        yield from pool.map(verify, _alike(candidates.turn[spot]))
+
+
+def _alike(keys: Spots) -> list[Spots]:
+    """Places of equal keys, in parts of at most _ALIGNED."""
+    order = np.argsort(keys, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(keys[order])) + 1)
+    return [group[start : start + _ALIGNED] for group in groups for start in range(0, len(group), _ALIGNED)]

@@ -19,9 +19,10 @@ TERMS = 8  # a side
 SAMPLES = 24  # a side of a window
 INNER = 0.8  # size of the window of one picture that is looked for in the other
 TURNS = 8  # bit 0: mirrored left to right; bit 1: top to bottom; bit 2: rows and columns swapped before
-SIZES = (0.96, 1.0, 1.04)  # tried when a pair is aligned, times the window's own
+SIZES = (1.0, 0.96, 1.04)  # tried when a pair is aligned, times the window's own; the first one alone sorts out most
+HOPELESS = 0.93  # correlation below which the other sizes are not tried: they bring a few hundredths
 MOVES = np.linspace(-1 / 32, 1 / 32, 5, dtype=np.float32)  # offsets tried then, each way, of the side
-CLOSE, SURE = 0.96, 0.9995  # correlations between which a finer search follows, with these steps
+CLOSE, SURE = 0.96, 0.9995  # correlations between which a finer search is worth its time, with these steps
 FINER = (1 / 128, 1 / 256)
 _FLAT = 2.0  # deviation of grey values (0..255) below which a window shows nothing
 
@@ -113,23 +114,39 @@ class Aligned(NamedTuple):
     size: Floats
 
 
-def aligned(first: Miniatures, second: Miniatures, near: Window) -> Aligned:
-    """Find the middle window of `first` (m, 16, 16) in `second` (m, 16, 16), near the window `near`. Flat ones score 0."""
-    wanted, pixels, rows = described(first, Window()), second.astype(np.float32), np.arange(len(first))
-    best = np.stack([np.full(len(first), value, np.float32) for value in (-1, near.x, near.y, near.size)])
-    for factor in SIZES:
-        size = near.size * factor
-        across, down = (np.concatenate([_transform(centre + move, size) for move in MOVES]) for centre in (near.x, near.y))
-        views = (down @ pixels @ across.T).reshape(-1, len(MOVES), TERMS, len(MOVES), TERMS).transpose(0, 1, 3, 2, 4)
-        scores = (_unit(views.reshape(len(first), -1, TERMS * TERMS)) @ wanted[:, :, None])[:, :, 0]
-        spot = scores.argmax(axis=1)
-        below, beside = np.divmod(spot, len(MOVES))
-        found = np.stack([scores[rows, spot], near.x + MOVES[beside], near.y + MOVES[below], np.full(len(rows), size)])
-        best = np.where(found[0] > best[0], found, best)
-    close = np.flatnonzero((best[0] >= CLOSE) & (best[0] < SURE))
-    best[:, close] = _finer(wanted[close], pixels[close], best[:, close])
+def sought(first: Miniatures, second: Miniatures, near: Window) -> Floats:
+    """Scores, offsets, sizes (4, m): where the middle window of `first` is in `second`, both (m, 16, 16), near the window `near`.
+
+    Places between the tried ones are left to `aligned`; what scores below CLOSE here shows something else.
+    """
+    wanted, pixels = described(first, Window()), second.astype(np.float32)
+    best = _nearby(wanted, pixels, near)
+    for factor in SIZES[1:]:
+        hopeful = np.flatnonzero(best[0] >= HOPELESS)
+        found = _nearby(wanted[hopeful], pixels[hopeful], near._replace(size=near.size * factor))
+        best[:, hopeful] = np.where(found[0] > best[0, hopeful], found, best[:, hopeful])
+    return best
+
+
+def aligned(first: Miniatures, second: Miniatures, best: Floats) -> Aligned:
+    """Find the middle window of `first` in `second`, both (m, 16, 16), around the places `best` (4, m) that were `sought`."""
+    wanted, pixels = described(first, Window()), second.astype(np.float32)
+    loose = np.flatnonzero(best[0] < SURE)
+    best = best.copy()
+    best[:, loose] = _finer(wanted[loose], pixels[loose], best[:, loose])
     terms = _unit(_views(pixels, *best[1:]))
     return Aligned(best[0], (_rooted(wanted) * _rooted(terms)).sum(axis=1), *best[1:])
+
+
+def _nearby(wanted: Floats, pixels: Floats, near: Window) -> Floats:
+    """Scores, offsets and sizes (4, m): the best of the windows moved by MOVES each way."""
+    across, down = (np.concatenate([_transform(centre + move, near.size) for move in MOVES]) for centre in (near.x, near.y))
+    views = (down @ pixels @ across.T).reshape(-1, len(MOVES), TERMS, len(MOVES), TERMS).transpose(0, 1, 3, 2, 4)
+    scores = (_unit(views.reshape(len(pixels), -1, TERMS * TERMS)) @ wanted[:, :, None])[:, :, 0]
+    spot = scores.argmax(axis=1)
+    below, beside = np.divmod(spot, len(MOVES))
+    score = scores[np.arange(len(spot)), spot]
+    return np.stack([score, near.x + MOVES[beside], near.y + MOVES[below], np.full(len(spot), near.size, np.float32)])
 
 
 def _finer(wanted: Floats, pixels: Floats, best: Floats) -> Floats:
