@@ -115,7 +115,7 @@ class Aligned(NamedTuple):
 
 
 def sought(first: Miniatures, second: Miniatures, near: Window) -> Floats:
-    """Scores, offsets, sizes (4, m): where the middle window of `first` is in `second`, both (m, 16, 16), near the window `near`.
+    """Scores, offsets, sizes (4, m): where the middle of `first` is in `second`, both (m, 16, 16), near the window `near`.
 
     Places between the tried ones are left to `aligned`; what scores below CLOSE here shows something else.
     """
