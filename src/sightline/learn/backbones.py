@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sightline import progress
 from sightline.errors import DataError, missing_extra
 from sightline.files import sha256_file
+from sightline.learn.search.space import input_of
 from sightline.learn.zoo import names
 from sightline.settings import settings
 from sightline.types import InputSpec, Size
@@ -143,6 +144,9 @@ def _named(name: str) -> Candidate:
     known = _in_dial(name)
     if known:
         return known
+    side = input_of(name)
+    if side:  # a network of the search space: nobody has weights of it
+        return Candidate(name, "", side)
     entry = names.find(name)
     if entry is not None:
         return candidate_of(entry)

@@ -24,7 +24,8 @@ from sightline.learn.balance import Balance
 from sightline.learn.baseline import baselines
 from sightline.learn.finish import Trained, finish
 from sightline.learn.recipes import read_recipe
-from sightline.learn.ways import Learned, Material
+from sightline.learn.search.space import input_of
+from sightline.learn.ways import Learned, Material, Prepared
 from sightline.learn.zoo import names
 from sightline.types import Dataset, InputSpec, Recipe, Score, Size, Way
 
@@ -48,6 +49,7 @@ class TrainRequest:
     steps: tuple[str, ...] = ()  # the model's own preprocessing (runtime/adjust.py)
     augment: str | None = None  # a recipe of changes while a network trains (recipes.py)
     balance: Balance = "auto"  # small classes beside large ones
+    setting: tuple[tuple[str, float], ...] = ()  # of the head (C) or the classifier, instead of choosing by cross-validation
     compare: bool = True  # with the simple baselines
 
 
@@ -57,7 +59,7 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
     Raises DatasetError (one class, too few pictures), DataError (weights), ParityError, StoppedError, MissingExtraError.
     """
     seconds: dict[str, float] = {}
-    material = _material(dataset, request.seed)
+    material = material_of(dataset, request.seed)
     if request.augment is not None:
         read_recipe(request.augment)  # said to be impossible before anything is computed
     for library in ("torch", "timm", "onnx", "safetensors"):
@@ -68,19 +70,7 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
     if request.backbone:
         names.check(request.backbone)
     with _timed(seconds, "choosing"):
-        start = (
-            None
-            if request.way == "scratch"
-            else choose(request.size, request.backbone, request.input_size, request.fit or "pad")
-        )
-        if start is not None and request.steps:
-            start = replace(start, input=start.input.model_copy(update={"steps": request.steps}))
-    if start is None and request.way in ("probe", "fine-tune"):
-        there = missing(request.backbone) if request.backbone else "there are none"
-        raise UsageError(
-            f"--way {request.way} needs pretrained weights, and {there}",
-            hint="put a NAME.safetensors into the folder SIGHTLINE_WEIGHTS, let the hub be asked, or use --way scratch",
-        )
+        start = start_of(request)
     if start is None and request.way == "auto":
         progress.note("no pretrained weights found: a network is trained from scratch")
     with _timed(seconds, "training"):
@@ -94,6 +84,22 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
     return replace(trained, baselines=lower, seconds=seconds)
 
 
+def start_of(request: TrainRequest) -> Start | None:
+    """The pretrained network to start from; None: from scratch. UsageError where the way needs weights and has none."""
+    if request.way == "scratch":
+        return None
+    start = choose(request.size, request.backbone, request.input_size, request.fit or "pad")
+    if start is None and request.way in ("probe", "fine-tune"):
+        there = missing(request.backbone) if request.backbone else "there are none"
+        raise UsageError(
+            f"--way {request.way} needs pretrained weights, and {there}",
+            hint="put a NAME.safetensors into the folder SIGHTLINE_WEIGHTS, let the hub be asked, or use --way scratch",
+        )
+    if start is not None and request.steps:
+        start = replace(start, input=start.input.model_copy(update={"steps": request.steps}))
+    return start
+
+
 def _classic(material: Material, request: TrainRequest, seconds: dict[str, float]) -> Trained:
     """Hand-made features and a classifier of the textbooks."""
     from sightline.learn.classic import way as classic
@@ -101,7 +107,7 @@ def _classic(material: Material, request: TrainRequest, seconds: dict[str, float
     asked = classic.wish(request.features, request.classifier)
     spec = classic.spec_of(asked, request.input_size, request.fit).model_copy(update={"steps": request.steps})
     with _timed(seconds, "training"):
-        learned = classic.by_classic(material, asked, spec)
+        learned = classic.by_classic(material, asked, spec, dict(request.setting) or None)
     why = f"{asked.classifier} on {asked.features} features: asked for"
     recipe = _recipe(learned, request, why).model_copy(update={"backbone": f"{asked.features} + {asked.classifier}"})
     with _timed(seconds, "finishing"):
@@ -111,7 +117,7 @@ def _classic(material: Material, request: TrainRequest, seconds: dict[str, float
     return replace(trained, baselines=lower, seconds=seconds)
 
 
-def _material(dataset: Dataset, seed: int) -> Material:
+def material_of(dataset: Dataset, seed: int) -> Material:
     """The pictures to learn from; refuses data that no recogniser can be made of."""
     train, val = dataset.part("train"), dataset.part("val")
     if dataset.task != "multilabel":
@@ -148,21 +154,18 @@ def _learn(material: Material, start: Start | None, request: TrainRequest, run: 
     """The way, gone; with the sentence that says why it was this one."""
     minutes = None if request.minutes is None else request.minutes * TRAINING_SHARE
     if start is None:
-        spec = InputSpec(size=request.input_size or 64, fit=request.fit or "pad", steps=request.steps)
-        prepared = ways.prepare_network(
-            material, None, request.size, spec=spec, probe=None, backbone=request.backbone, **_wishes(request)
-        )
+        prepared = prepared_for(material, None, request, None)
         asked = "asked for" if request.way == "scratch" else "no pretrained weights are at hand"
         named = request.backbone or "a small network"
         return ways.by_network(material, prepared, minutes, run / "scratch"), f"{named} from scratch: {asked}"
-    probe = ways.by_probe(material, start, request.balance)
+    probe = ways.by_probe(material, start, request.balance, dict(request.setting).get("C"))
     because = _instead(request)
     if request.way == "probe" or because:
         if request.augment is not None:
             progress.note("--augment has no effect: a head on frozen features learns from unchanged pictures")
         asked = "asked for" if request.way == "probe" else because
         return probe, f"a linear head on the frozen features of {start.name}: {asked}"
-    prepared = ways.prepare_network(material, start, request.size, spec=None, probe=probe, **_wishes(request))
+    prepared = prepared_for(material, start, request, probe)
     begun = (run / "fine-tune" / "plan.json").exists()
     if request.way == "auto" and minutes is not None and not begun:
         epochs = ways.epochs_within(prepared, minutes)
@@ -171,6 +174,16 @@ def _learn(material: Material, start: Start | None, request: TrainRequest, run: 
             return probe, f"a linear head on the frozen features of {start.name}: {left}"
     tuned = ways.by_network(material, prepared, minutes, run / "fine-tune")
     return _better(tuned, probe, start)
+
+
+def prepared_for(material: Material, start: Start | None, request: TrainRequest, probe: Learned | None) -> Prepared:
+    """The network that the request means, with its data and plan; from scratch without a `start`."""
+    if start is not None:
+        return ways.prepare_network(material, start, request.size, spec=None, probe=probe, **_wishes(request))
+    spec = InputSpec(size=request.input_size or input_of(request.backbone) or 64, fit=request.fit or "pad", steps=request.steps)
+    return ways.prepare_network(
+        material, None, request.size, spec=spec, probe=None, backbone=request.backbone, **_wishes(request)
+    )
 
 
 def _wishes(request: TrainRequest) -> dict[str, Any]:

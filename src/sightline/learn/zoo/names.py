@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sightline.errors import UsageError, missing_extra
+from sightline.learn.search.space import is_cell, read
 
-Maker = Literal["timm", "torchvision"]
+Maker = Literal["timm", "torchvision", "sightline"]
 LEAST = 32  # pixels a side that every network of the table takes when it is trained from scratch
-WIDTHS = (0.1, 1.4)  # of a MobileNet
+WIDTHS = (0.1, 1.4)  # of a MobileNet, of GoogLeNet
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,10 @@ class Entry:
     @property
     def licence(self) -> str:
         """Of the code."""
-        return "Apache-2.0" if self.maker == "timm" else "BSD-3-Clause"
+        return "BSD-3-Clause" if self.maker == "torchvision" else "Apache-2.0"
 
 
+DEPTHS = (8, 14, 20, 32, 44, 56)  # of our stacks for small pictures: 6n + 2
 APACHE, BSD, MIT = "Apache-2.0", "BSD-3-Clause", "MIT"
 
 
@@ -60,6 +62,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("inception_v3", "timm", "inception_v3", "tv_in1k", APACHE, 299, 75, 0.5),
     *_timms("resnet", ("18", "a1_in1k", APACHE, 224), ("34", "a1_in1k", APACHE, 224), ("50", "a1_in1k", APACHE, 224)),
     *_timms("resnet", ("101", "a1h_in1k", APACHE, 224), ("152", "a1h_in1k", APACHE, 224)),
+    # ours, for pictures of 32 px (stacks.py): the plain ones are there to see what short cuts are good for
+    *(Entry(f"{kind}{depth}", "sightline", f"{kind}{depth}", "", "", 32) for kind in ("resnet", "plain") for depth in DEPTHS),
     Entry("squeezenet1_0", "torchvision", "squeezenet1_0", "", BSD, dropout=0.5),
     Entry("squeezenet1_1", "torchvision", "squeezenet1_1", "", BSD, dropout=0.5),
     Entry("mobilenet_v1", "timm", "mobilenetv1_100", "ra4_e3600_r224_in1k", APACHE, dropout=0.001),
@@ -112,8 +116,9 @@ def find(name: str) -> Entry | None:
     entry = ZOO.get(plain)
     if entry is None or not colon:
         return entry
-    if not plain.startswith("mobilenet"):
-        raise UsageError(f"{plain} has no width to choose, got {name!r}", hint="only MobileNets do, such as mobilenet_v2:0.35")
+    if not plain.startswith(("mobilenet", "googlenet")):
+        hint = "only MobileNets and GoogLeNet do, such as mobilenet_v2:0.35"
+        raise UsageError(f"{plain} has no width to choose, got {name!r}", hint=hint)
     low, high = WIDTHS
     width = float(text) if re.fullmatch(r"\d*\.?\d+", text) else 0.0
     if not low <= width <= high:
@@ -129,7 +134,9 @@ def find(name: str) -> Entry | None:
 
 def check(name: str) -> None:
     """Whether a network of that name can be built; UsageError names the nearest. Asks timm only for a name that is not ours."""
-    if find(name) is None and not timm().is_model(name.partition(".")[0]):
+    if is_cell(name):
+        read(name)
+    elif find(name) is None and not timm().is_model(name.partition(".")[0]):
         raise unknown(name)
 
 

@@ -12,8 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UsageError, missing_extra
+from sightline.learn.search.cells import build
+from sightline.learn.search.space import is_cell, read
 from sightline.learn.zoo import stems
 from sightline.learn.zoo.names import LEAST, Entry, check, find, timm
+from sightline.learn.zoo.stacks import stack
 
 SIZES = (32, 48, 64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)  # tried to say what the least input is
 _REFUSALS = (RuntimeError, ValueError, TypeError, AssertionError, IndexError, ZeroDivisionError)
@@ -43,8 +46,10 @@ def from_scratch(name: str, size: int) -> tuple[nn.Module, int]:
     """
     check(name)
     entry = find(name)
-    if entry is not None and size < LEAST:
+    if (entry is not None or is_cell(name)) and size < LEAST:
         raise too_small(name, size, LEAST)
+    if is_cell(name):
+        return build(read(name))
     try:
         return _fitted(name, entry, size)
     except _REFUSALS as error:
@@ -100,7 +105,12 @@ def as_published(name: str, size: int, options: Mapping[str, str] | None = None)
 def classifiers(network: Any) -> tuple[str, ...]:
     """Beginnings of the names of weights that a published file holds beside those of `as_published`."""
     kind = type(network).__name__
-    ours = {"AlexNet": ("classifier.6.",), "SqueezeNet": ("classifier.",), "GoogLeNet": ("fc.", "aux1.", "aux2.")}
+    ours: dict[str, tuple[str, ...]] = {
+        "AlexNet": ("classifier.6.",),
+        "SqueezeNet": ("classifier.",),
+        "GoogLeNet": ("fc.", "aux1.", "aux2."),
+        "Stack": (),
+    }
     if kind in ours and not hasattr(network, "pretrained_cfg"):
         return ours[kind]
     head = network.pretrained_cfg.get("classifier") or ()
@@ -112,6 +122,8 @@ def classifiers(network: Any) -> tuple[str, ...]:
 def _made(name: str, entry: Entry | None, options: Mapping[str, Any]) -> nn.Module:
     if entry is None:
         return cast(nn.Module, timm().create_model(name.partition(".")[0], pretrained=False, num_classes=0, **options))
+    if entry.maker == "sightline":
+        return stack(entry.architecture)
     if entry.maker == "torchvision":
         return _torchvisions(entry)
     if entry.width == 1 or ":" not in entry.architecture:
@@ -142,14 +154,30 @@ def _torchvisions(entry: Entry) -> nn.Module:
         from torchvision import models
     except ImportError as error:
         raise missing_extra("deep", f"building {entry.name}") from error
-    named = {"aux_logits": False, "init_weights": True} if entry.name == "googlenet" else {}
-    network: Any = getattr(models, entry.architecture)(weights=None, num_classes=1, **named)
-    if entry.name == "googlenet":
-        network.fc = nn.Identity()
-    elif entry.name == "alexnet":
+    if entry.name.startswith("googlenet"):
+        return _googlenet(entry.width)
+    network: Any = getattr(models, entry.architecture)(weights=None, num_classes=1)
+    if entry.name == "alexnet":
         network.classifier[6] = nn.Identity()
     else:  # SqueezeNet's classifier is a convolution before the pooling: a linear head behind it answers the same
         network.classifier = nn.Sequential(nn.Dropout(entry.dropout), nn.AdaptiveAvgPool2d(1))
+    return cast(nn.Module, network)
+
+
+def _googlenet(width: float) -> nn.Module:
+    """torchvision's GoogLeNet, all channels multiplied by `width` rounded to sixteenths: so every sum of branches stays whole."""
+    from functools import partial
+
+    from torchvision.models.googlenet import BasicConv2d, GoogLeNet, Inception, InceptionAux
+
+    share = max(1, round(16 * width))
+
+    def conv(channels: int, out: int, **options: Any) -> nn.Module:
+        return cast(nn.Module, BasicConv2d(channels if channels == 3 else channels * share // 16, out * share // 16, **options))
+
+    blocks = [conv, partial(Inception, conv_block=conv), InceptionAux] if width != 1 else None
+    network = GoogLeNet(num_classes=1, aux_logits=False, init_weights=True, blocks=blocks)
+    network.fc = nn.Identity()
     return cast(nn.Module, network)
 
 

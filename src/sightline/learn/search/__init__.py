@@ -1,0 +1,1 @@
+"""Architecture search over a small space of convolutional networks."""
