@@ -12,7 +12,7 @@ import math
 import platform
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,12 +87,13 @@ def train_network(
     *,
     minutes: float | None = None,
     stop: threading.Event | None = None,
+    on_epoch: Callable[[Sequence[Epoch]], None] | None = None,
 ) -> Trained:
     """Train `model` in place; it ends with the best averaged weights, in evaluation mode.
 
     `run` is the folder of this training: called again with the same arguments it goes on where it was, or answers at once when
     it had ended. `minutes` replaces the plan's epochs by as many as fit, from a step time measured before the start. `stop`
-    ends it like Ctrl-C.
+    ends it like Ctrl-C. `on_epoch` is told the history after every epoch, and at once when it goes on with one.
 
     Errors: StoppedError (Ctrl-C; state kept after the current step), DataError (the loss is not a number), DatasetError (fewer
     than two pictures), UsageError (`run` holds a training with other values), StorageError.
@@ -105,7 +106,9 @@ def train_network(
         parts = assemble(model, data, plan, device)
         state, best, resumed_from = _resume(parts, run)
         try:
-            best = _train(parts, run, state, best, interrupted)
+            if on_epoch and state.history:
+                on_epoch(state.history)
+            best = _train(parts, run, state, best, interrupted, on_epoch=on_epoch)
         finally:  # stopped or failed: what is best so far is what the model holds
             model.load_state_dict(best or parts.average.model.state_dict())
             model.eval().requires_grad_(True)
@@ -115,7 +118,13 @@ def train_network(
 
 
 def _train(
-    parts: Parts, run: Path, state: _State, best: dict[str, Tensor], interrupted: Callable[[], bool]
+    parts: Parts,
+    run: Path,
+    state: _State,
+    best: dict[str, Tensor],
+    interrupted: Callable[[], bool],
+    *,
+    on_epoch: Callable[[Sequence[Epoch]], None] | None = None,
 ) -> dict[str, Tensor]:
     """All epochs that are left; the best weights."""
     data, plan = parts.data, parts.plan
@@ -138,6 +147,8 @@ def _train(
                     raise _stopped(state, plan, run)
             best = _end_epoch(parts, state, best, time.monotonic() - begun)
             _save(run, parts, state, best)
+            if on_epoch:
+                on_epoch(state.history)
             if interrupted() and not state.finished:
                 raise _stopped(state, plan, run)
     return best
@@ -214,7 +225,8 @@ def _identity(model: Classifier, data: TrainingData) -> dict[str, Any]:
         pictures.update(repr(images.shape).encode())
         pictures.update(images[:: max(1, len(images) // 64)].tobytes())
     network = hashlib.sha256(repr(sorted(shapes.items())).encode()).hexdigest()
-    return {"network": network[:16], "pictures": pictures.hexdigest()[:16]}
+    taught = {"teacher": data.teacher.id} if data.teacher else {}
+    return {"network": network[:16], "pictures": pictures.hexdigest()[:16], **taught}
 
 
 def _save(run: Path, parts: Parts, state: _State, best: dict[str, Tensor]) -> None:

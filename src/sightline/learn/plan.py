@@ -42,17 +42,21 @@ class Plan:
     sampling: float = 0.0  # pictures are drawn by the inverse frequency of their class to this power; 0: each once an epoch
     patience: int = 0  # epochs without a better validation score before stopping; 0: never
     precision: Precision = "auto"  # auto: bfloat16 where the processor or GPU computes in it
+    distill: float = 0.0  # share of the loss that follows a teacher's answers (teacher.py)
+    temperature: float = 2.0  # by which the answers of both are softened for it
     augment: Augment = field(default_factory=Augment)
     threads: int = 0  # 0: the setting SIGHTLINE_THREADS, or the cores there are
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("size", "epochs", "batch", "lr"):
+        for name in ("size", "epochs", "batch", "lr", "temperature"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be above 0, got {getattr(self, name)}")
         for name, high in (("ema", 1.0), ("warmup", 1.0), ("label_smoothing", 1.0), ("momentum", 1.0), ("sampling", 1.01)):
             if not 0 <= getattr(self, name) < high:
                 raise UsageError(f"{name} must be at least 0 and below {high:g}, got {getattr(self, name)}")
+        if not 0 <= self.distill <= 1:
+            raise UsageError(f"distill must be from 0 to 1, got {self.distill}")
 
     def values(self) -> dict[str, Any]:
         """Plain values for JSON and for Recipe.values."""

@@ -23,6 +23,7 @@ from sightline.learn.optimise import Average, class_weights, freeze, optimiser_f
 from sightline.learn.plan import Plan
 from sightline.learn.reproduce import generator, half_precision, reproducible, seed_of, training_device
 from sightline.learn.smallmaps import use_products
+from sightline.learn.teacher import Teacher, distilled
 from sightline.runtime.fitting import GREY
 from sightline.settings import settings
 
@@ -39,6 +40,7 @@ class TrainingData:
     val_images: NDArray[np.uint8]  # (m, size, size, 3); may be empty: then the last weights are kept
     val_targets: NDArray[np.int64] | NDArray[np.float32]
     fill: tuple[float, float, float] = GREY  # what comes in from outside a picture: the ground of letterboxed ones
+    teacher: Teacher | None = None  # says what the changed pictures show, too: `Plan.distill` is how much that counts
 
     @property
     def multilabel(self) -> bool:
@@ -119,6 +121,9 @@ def train_step(parts: Parts, rows: Tensor, step: int, steps: int) -> tuple[float
     with torch.autocast(parts.device.type, torch.bfloat16, enabled=plan.precision == "bf16"):
         logits = parts.model(x)
     loss = loss_of(logits.float(), soft, data.multilabel, parts.weights, plan.label_smoothing)
+    if data.teacher is not None and plan.distill:
+        taught = distilled(logits.float(), data.teacher(pixels), plan.temperature, data.multilabel)
+        loss = torch.lerp(loss, taught, plan.distill)
     value = float(loss.detach())
     if not np.isfinite(value):
         return value, 0.0
