@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Task = Literal["binary", "multiclass", "multilabel", "detection"]  # yes/no, one of many, several labels, objects with places
 Split = Literal["train", "val", "test"]
-Way = Literal["probe", "fine-tune", "scratch", "classic"]
+Way = Literal["probe", "fine-tune", "scratch", "classic", "clip"]
 Size = Literal["tiny", "small", "medium", "large"]
 Flag = Literal["unsure", "unknown"]
 Box = tuple[float, float, float, float]
@@ -90,6 +90,7 @@ class InputSpec(Record):
     mean: tuple[float, float, float] = Field(default=(0.485, 0.456, 0.406), description="folded into the graph, 0..1 scale")
     std: tuple[float, float, float] = Field(default=(0.229, 0.224, 0.225), description="folded into the graph, 0..1 scale")
     steps: tuple[str, ...] = Field(default=(), description="done on the resized picture, in order: white-balance, sharpen:0.5")
+    frames: int | None = Field(default=None, gt=0, description="of a clip that the model sees, evenly spread; None: a picture")
 
 
 class Score(Record):
@@ -178,6 +179,7 @@ class Prediction(Record):
     took_ms: float = 0.0
     model: str = ""
     decision: tuple[str, ...] = Field(default=(), description="the labels given: the best one, or all above their threshold")
+    frames: int | None = Field(default=None, description="how many different frames of a clip were used; None: a picture")
 
 
 class Finding(Record):

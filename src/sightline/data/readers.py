@@ -40,7 +40,7 @@ def read(path: Path | str, labels: Path | str | None = None, *, format: str | No
     are listed in `failures`.
     """
     listing, name, source = listed(path, labels, format=format)
-    dataset = _dataset(listing, name, source)
+    dataset = dataset_of(listing, name, source)
     return with_hashes(dataset) if hashed else dataset
 
 
@@ -250,7 +250,8 @@ def _read(place: Place, source: Path) -> Listing:
     )
 
 
-def _dataset(listing: Listing, name: str, source: Path) -> Dataset:
+def dataset_of(listing: Listing, name: str, source: Path) -> Dataset:
+    """The dataset that the rows make: the task and the classes follow from their labels. DatasetError when no row is left."""
     rows, failures = _named_once(listing.rows), listing.failures
     if not rows and failures:
         raise DatasetError(

@@ -31,8 +31,9 @@ def feed(session: Any) -> Feed:
 
     Raises MissingExtraError when a library is not installed, BundleError for a kind of keypoints nobody knows.
     """
-    if session.get_inputs()[0].name != "keypoints":
-        return lambda images: {"image": images}
+    wanted = session.get_inputs()[0].name
+    if wanted != "keypoints":
+        return lambda images: {wanted: images}  # image, or clip
     kind = session.get_modelmeta().custom_metadata_map.get(METADATA, "")
     check(kind)
     return lambda images: {"keypoints": describe(kind, images)}

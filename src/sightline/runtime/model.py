@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import BundleError, SightlineError
+from sightline.errors import BundleError, PictureFormatError, SightlineError
 from sightline.runtime import keypoints, pixels, tasks
 from sightline.runtime.bundle import read_bundle
 from sightline.settings import settings
-from sightline.types import Card, ErrorInfo, Failure, Prediction
+from sightline.types import Card, ErrorInfo, Failure, InputSpec, Prediction
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -53,7 +53,7 @@ class Model:
         self._given = keypoints.feed(self._session)
 
     def answer(self, images: NDArray[np.uint8]) -> Answers:
-        """Scores for prepared pictures, uint8 (n, size, size, 3)."""
+        """Scores for prepared pictures, uint8 (n, size, size, 3); of a clip model for clips (n, frames, size, size, 3)."""
         return Answers(*self._session.run(OUTPUTS, self._given(images)))
 
     def predict(
@@ -65,14 +65,31 @@ class Model:
         Raises PictureError when it cannot be decoded and NotFoundError when it is not there.
         """
         start = time.perf_counter()
+        if self.card.input.frames:
+            clip, frames = self._clip(picture)
+            name = name or ("" if isinstance(picture, bytes | np.ndarray) else os.fspath(picture))
+            return self.predict_prepared(clip, name, start, top).model_copy(update={"frames": frames})
         if isinstance(picture, np.ndarray):
             image = pixels.fit(picture, self.card.input)
         elif isinstance(picture, bytes):
             image = pixels.prepare(picture, self.card.input)
         else:
             name = name or os.fspath(picture)
-            image = pixels.prepare(pixels.read_picture(Path(picture)), self.card.input)
+            image = prepared(picture, self.card.input)
         return self.predict_prepared(image, name, start, top)
+
+    def _clip(self, clip: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
+        """What a clip model sees, and of how many frames: a path, frames uint8 (t, h, w, 3), or one picture as one frame."""
+        from sightline.runtime import clips
+
+        spec = self.card.input
+        if isinstance(clip, np.ndarray) and clip.ndim == 4 and len(clip):
+            return clips.together([pixels.fit(frame, spec) for frame in clip], spec.frames or 1)
+        if isinstance(clip, np.ndarray):
+            return clips.still(pixels.fit(clip, spec), spec), 1
+        if isinstance(clip, bytes):
+            return clips.still(pixels.prepare(clip, spec), spec), 1
+        return clips.prepare_clip(clip, spec)
 
     def predict_prepared(self, image: NDArray[np.uint8], name: str, start: float, top: int | None = None) -> Prediction:
         """The answer for one prepared picture (size, size, 3); `start` is `perf_counter` when work on it began."""
@@ -86,7 +103,7 @@ class Model:
 
     def _answer_or_fail(self, path: str) -> Answers | Failure:
         try:
-            return self.answer(pixels.prepare(pixels.read_picture(Path(path)), self.card.input)[None])
+            return self.answer(prepared(path, self.card.input)[None])
         except SightlineError as error:
             return failure(path, error)
 
@@ -102,6 +119,24 @@ class Model:
                 return failure(path, error)
 
         yield from in_order(one, [os.fspath(picture) for picture in pictures], self.threads)
+
+
+def prepared(path: str | os.PathLike[str], spec: InputSpec) -> NDArray[np.uint8]:
+    """What a model with this input sees of a file: a picture (size, size, 3), or a clip (frames, size, size, 3).
+
+    Raises PictureError and NotFoundError; PictureFormatError for a video where a picture is wanted.
+    """
+    from sightline.runtime import clips
+
+    if spec.frames:
+        return clips.prepare_clip(path, spec)[0]
+    if clips.is_video(path):
+        raise PictureFormatError(
+            f"{Path(path).name} is a video, and this model answers for pictures",
+            hint="take pictures out of it with `sightline collect VIDEO --into FOLDER --seconds 1`; or train on clips: "
+            "`sightline train CLIPS --way clip`",
+        )
+    return pixels.prepare(pixels.read_picture(Path(path)), spec)
 
 
 def load(model: str | os.PathLike[str], threads: int | None = None) -> Model:
@@ -131,7 +166,7 @@ def open_session(onnx: bytes, card: Card | None = None) -> ort.InferenceSession:
 def _check_graph(session: Any, card: Card) -> None:
     names = {output.name for output in session.get_outputs()}
     missing = [name for name in OUTPUTS if name not in names]
-    if missing or [entry.name for entry in session.get_inputs()] not in (["image"], ["keypoints"]):
+    if missing or [entry.name for entry in session.get_inputs()] not in (["image"], ["keypoints"], ["clip"]):
         raise BundleError(f"model.onnx lacks {', '.join(missing) or 'the input image'}", hint="it was not made by sightline")
     classes = session.get_modelmeta().custom_metadata_map.get("sightline.classes")
     if classes is not None and tuple(json.loads(classes)) != card.classes:

@@ -58,9 +58,11 @@ def to_wire(prediction: Prediction, top: int | None = None) -> dict[str, object]
         if label.box is not None:
             entry["box"] = label.box
         labels.append(entry)
+    frames = {} if prediction.frames is None else {"frames": prediction.frames}
     return {
         "picture": prediction.picture,
         "labels": labels,
         "flags": list(prediction.flags),
         "took_ms": prediction.took_ms,
+        **frames,
     }
