@@ -190,7 +190,7 @@ def test_mirroring_is_off_where_left_and_right_mean_something(
     from sightline.learn.backbones import choose
 
     dataset = divided(tmp_path / "d", *classes, per_class=4)
-    material = fitting._material(dataset, 0)
+    material = fitting.material_of(dataset, 0)
     start = choose("small", "test_efficientnet", 64)
     prepared = ways.prepare_network(material, start, "small", spec=None, probe=None, flip=None)
     assert prepared.plan.augment.flip is flip

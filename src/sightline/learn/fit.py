@@ -25,6 +25,7 @@ from sightline.learn.baseline import baselines
 from sightline.learn.finish import Trained, finish
 from sightline.learn.recipes import read_recipe
 from sightline.learn.search.space import input_of
+from sightline.learn.values import Values, written
 from sightline.learn.ways import Learned, Material, Prepared
 from sightline.learn.zoo import names
 from sightline.types import Dataset, InputSpec, Recipe, Score, Size, Way
@@ -51,6 +52,7 @@ class TrainRequest:
     balance: Balance = "auto"  # small classes beside large ones
     setting: tuple[tuple[str, float], ...] = ()  # of the head (C) or the classifier, instead of choosing by cross-validation
     compare: bool = True  # with the simple baselines
+    values: Values = ()  # of a network's training, by name and as written, sorted (values.py): ("lr", "0.003")
 
 
 def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
@@ -163,6 +165,8 @@ def _learn(material: Material, start: Start | None, request: TrainRequest, run: 
     if request.way == "probe" or because:
         if request.augment is not None:
             progress.note("--augment has no effect: a head on frozen features learns from unchanged pictures")
+        if request.values:
+            progress.note("--plan has no effect: a head on frozen features has no such values")
         asked = "asked for" if request.way == "probe" else because
         return probe, f"a linear head on the frozen features of {start.name}: {asked}"
     prepared = prepared_for(material, start, request, probe)
@@ -189,7 +193,7 @@ def prepared_for(material: Material, start: Start | None, request: TrainRequest,
 def _wishes(request: TrainRequest) -> dict[str, Any]:
     """What a network's training is asked for, beside its data and size."""
     changes = None if request.augment is None else read_recipe(request.augment)
-    return {"flip": request.flip, "changes": changes, "balance": request.balance}
+    return {"flip": request.flip, "changes": changes, "balance": request.balance, "values": request.values}
 
 
 def _instead(request: TrainRequest) -> str:
@@ -226,6 +230,8 @@ def _recipe(learned: Learned, request: TrainRequest, why: str) -> Recipe:
     asked: dict[str, Any] = {"prepare": list(spec.steps)} if spec.steps else {}
     if request.augment is not None and learned.way != "probe":
         asked["changes"] = request.augment
+    if request.values and learned.way in ("fine-tune", "scratch"):
+        asked["plan"] = written(request.values)
     if request.balance != "auto":
         asked["balancing"] = request.balance
     return Recipe(

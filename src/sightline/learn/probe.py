@@ -70,10 +70,12 @@ def fit_probe(
     seed: int = 0,
     threads: int = 1,
     weigh: Balance = "auto",
+    strengths: Sequence[float] = STRENGTHS,
 ) -> Probe:
     """Fit a linear head to features (n, d). truth: class numbers (n,), or 0/1 (n, classes) for several labels (one-vs-rest).
 
-    Pictures of one group stay in one fold. Standardisation uses all n; folds share it, since it knows no labels.
+    Pictures of one group stay in one fold; `strengths` are tried in their order.
+    Standardisation uses all n; folds share it, since it knows no labels.
     """
     targets = truth.astype(np.float32) if task == "multilabel" else one_hot(truth, classes)
     middle, spread = scaling(features)
@@ -81,7 +83,7 @@ def fit_probe(
     with one_blas_thread(), progress.task("Fitting the head") as work:
         given = problem((features - middle) / spread, targets, weights, softmax=task != "multilabel")
         folds = fold_numbers(targets, groups, FOLDS, seed)
-        strength, losses, out_of_fold = _cross_validate(given, folds, seed, threads, work.advance)
+        strength, losses, out_of_fold = _cross_validate(given, folds, seed, threads, work.advance, strengths=strengths)
         weight, bias = in_features(given, solve(given, np.arange(len(features)), strength, tolerance=FINE))
     weight /= spread
     return Probe(Head(weight, bias - weight @ middle), strength, out_of_fold, losses, int(folds.max()) + 1, balanced)
@@ -150,7 +152,13 @@ def fold_numbers(targets: Floats, groups: Sequence[str | None], folds: int, seed
 
 
 def _cross_validate(
-    given: Problem, folds: NDArray[np.intp], seed: int, threads: int, advance: Callable[[], None]
+    given: Problem,
+    folds: NDArray[np.intp],
+    seed: int,
+    threads: int,
+    advance: Callable[[], None],
+    *,
+    strengths: Sequence[float],
 ) -> tuple[float, dict[float, float], Floats]:
     """The C of the least cross-validated loss, what was tried, and the out-of-fold logits (n, classes) at it."""
     n = len(folds)
@@ -176,7 +184,7 @@ def _cross_validate(
                 advance()
             return logits
 
-        for strength in STRENGTHS:
+        for strength in strengths:
             answers = {strength: every_fold(strength / share, inside, outside), **answers}
             each = losses_of(answers[strength][some], given.targets[some], softmax=given.softmax)
             losses[strength] = float(np.average(each, weights=given.weights[some]))

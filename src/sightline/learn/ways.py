@@ -22,8 +22,9 @@ from sightline.learn.backbones import Start
 from sightline.learn.balance import Balance
 from sightline.learn.classic.scorers import Scorer
 from sightline.learn.logistic import Floats
-from sightline.learn.probe import Head, fit_head, fit_probe
+from sightline.learn.probe import STRENGTHS, Head, fit_head, fit_probe
 from sightline.learn.recipes import Changes
+from sightline.learn.values import Values
 from sightline.measure.calibration import to_probabilities
 from sightline.measure.ranking import average_precision
 from sightline.settings import settings
@@ -84,8 +85,8 @@ class Learned:
         return main_score(self.val.truth, logits, self.task), -loss_of(self.val.truth, logits, self.task)
 
 
-def by_probe(material: Material, start: Start, balance: Balance = "auto") -> Learned:
-    """A linear head on the frozen features of a pretrained network."""
+def by_probe(material: Material, start: Start, balance: Balance = "auto", strength: float | None = None) -> Learned:
+    """A linear head on the frozen features of a pretrained network. `strength`: C, instead of choosing it."""
     frozen, key = graph.backbone_graph(start)
     everything = (*material.train, *material.val)
     found = features.compute(everything, frozen, key, start.input)
@@ -102,6 +103,7 @@ def by_probe(material: Material, start: Start, balance: Balance = "auto") -> Lea
         seed=material.seed,
         threads=settings().threads,
         weigh=balance,
+        strengths=STRENGTHS if strength is None else (strength,),
     )
 
     def point(rows: NDArray[np.intp]) -> float:
@@ -162,15 +164,16 @@ def prepare_network(
     changes: Changes | None = None,
     balance: Balance = "auto",
     backbone: str | None = None,
+    values: Values = (),
 ) -> Prepared:
     """The pretrained network with the probe's head; or, from scratch (`spec` then says the input), the network of the zoo or
     timm that `backbone` names, or a small one of ours. Pictures decoded. `changes` of the training pictures replace the plan's;
-    `flip` decides about mirroring, whatever else is said.
+    `flip` decides about mirroring, whatever else is said; `values` of the plan, by name, come last.
     """
     from sightline.learn import cache
     from sightline.learn.augment import asked_for
     from sightline.learn.network import Classifier, depth_groups, small_resnet
-    from sightline.learn.plan import FINE_TUNE, SCRATCH, STILL, balanced
+    from sightline.learn.plan import FINE_TUNE, SCRATCH, STILL, balanced, changed
     from sightline.learn.reproduce import seed_of
     from sightline.learn.zoo.networks import from_scratch
 
@@ -203,6 +206,7 @@ def prepare_network(
         plan = replace(plan, frozen=round(STILL * (len(depth_groups(network)) - 1)))
     plan = balanced(plan, balance)
     plan = replace(plan, size=spec.size, seed=material.seed, augment=replace(augment, flip=mirrored, view=view))
+    plan = changed(plan, values)
     return Prepared("fine-tune" if start else "scratch", network, data, plan, spec, (*train.failures, *val.failures), start)
 
 

@@ -16,7 +16,7 @@ from sightline import progress
 from sightline.learn.classic.classifiers import CLASSIFIERS, Given, Setting
 from sightline.learn.classic.scorers import Scorer
 from sightline.learn.logistic import Floats
-from sightline.learn.probe import Head, fit_head, fit_probe, fold_numbers
+from sightline.learn.probe import STRENGTHS, Head, fit_head, fit_probe, fold_numbers
 from sightline.learn.ways import loss_of, main_score
 from sightline.measure.calibration import fit_temperature
 from sightline.settings import settings
@@ -34,16 +34,24 @@ class Chosen:
     tried: dict[str, float]  # setting in words -> its score
 
 
-def fit_classifier(name: str, given: Given, groups: Sequence[str | None]) -> Chosen:
-    """The classifier `name` with the setting that answers unseen training pictures best."""
+def fit_classifier(name: str, given: Given, groups: Sequence[str | None], fixed: Setting | None = None) -> Chosen:
+    """The classifier `name` with the setting that answers unseen training pictures best, or with the `fixed` one."""
     task: Task = "multilabel" if given.several else "multiclass"
     if name == "logistic":
         probe = fit_probe(
-            given.features, given.truth, given.classes, task, groups=groups, seed=given.seed, threads=settings().threads
+            given.features,
+            given.truth,
+            given.classes,
+            task,
+            groups=groups,
+            seed=given.seed,
+            threads=settings().threads,
+            strengths=(fixed["C"],) if fixed else STRENGTHS,
         )
         losses = {f"C={strength:g}": round(-loss, 4) for strength, loss in probe.losses.items()}
         return Chosen(probe.head, {"C": probe.strength}, (probe.out_of_fold, given.truth), losses)
     fit, offered = CLASSIFIERS[name]
+    offered = (fixed,) if fixed else offered
     some = np.sort(np.random.default_rng(given.seed).permutation(len(given.features))[:SEARCHED])
     part = given.part(some)
     folds = fold_numbers(part.hot(), [groups[place] for place in some], FOLDS, given.seed)

@@ -21,7 +21,7 @@ from sightline.learn import features as computed
 from sightline.learn import graph
 from sightline.learn.classic import classifiers
 from sightline.learn.classic.choose import again, fit_classifier, one_thread
-from sightline.learn.classic.classifiers import Given
+from sightline.learn.classic.classifiers import Given, Setting
 from sightline.learn.logistic import Floats
 from sightline.learn.ways import Learned, Material, Side, main_score
 from sightline.runtime import keypoints
@@ -77,8 +77,8 @@ def spec_of(asked: Wish, size: int | None, fit: Any = None) -> InputSpec:
     return InputSpec(size=side, fit=fit or "pad")
 
 
-def by_classic(material: Material, asked: Wish, spec: InputSpec) -> Learned:
-    """Features of every picture, the classifier with its setting chosen by cross-validation. Same seed, same model.
+def by_classic(material: Material, asked: Wish, spec: InputSpec, setting: Setting | None = None) -> Learned:
+    """Features of every picture, the classifier with `setting` or one chosen by cross-validation. Same seed, same model.
 
     Raises MissingExtraError for SIFT and SURF without the extra `features`, DatasetError.
     """
@@ -93,7 +93,7 @@ def by_classic(material: Material, asked: Wish, spec: InputSpec) -> Learned:
     train, val = sides
     several = material.task == "multilabel"
     given = Given(train.embedding, train.truth, len(material.classes), several, material.seed)
-    chosen = fit_classifier(asked.classifier, given, [item.group or item.sha256 for item in train.items])
+    chosen = fit_classifier(asked.classifier, given, [item.group or item.sha256 for item in train.items], setting)
     curve = []
     for rows in _quarters(len(train.items), material.seed):
         if not several and len(np.unique(train.truth[rows])) < given.classes:
