@@ -31,10 +31,11 @@ from sightline.learn.cache import prepare_all
 from sightline.learn.loop import train_network
 from sightline.learn.network import Classifier
 from sightline.learn.optimise import rate
-from sightline.learn.plan import SCRATCH, Plan, Precision
+from sightline.learn.plan import SCRATCH, Plan
 from sightline.learn.reproduce import generator, half_precision
 from sightline.learn.smallmaps import use_products
 from sightline.learn.step import TrainingData, assemble, logits_of, train_step
+from sightline.learn.values import Precision
 from sightline.types import InputSpec, Item
 
 SIZE, BATCH = 64, 64

@@ -14,6 +14,7 @@ from sightline.learn.plan import (
     SCRATCH,
     Agreement,
     balanced,
+    changed,
     differences,
     keep_plan,
     kept_plan,
@@ -89,3 +90,18 @@ def test_differences_are_named():
     other = replace(SCRATCH, lr=0.5, augment=replace(SCRATCH.augment, flip=True))
     assert differences(SCRATCH.values(), other.values()) == ["flip False -> True", f"lr {SCRATCH.lr} -> 0.5"]
     assert differences(SCRATCH.values(), SCRATCH.values()) == []
+
+
+def test_values_by_name_come_into_the_plan_as_their_types():
+    plan = changed(SCRATCH, (("epochs", "3"), ("freeze_norm", "yes"), ("lr", "0.5"), ("optimiser", "sgd")))
+    assert (plan.epochs, plan.freeze_norm, plan.lr, plan.optimiser) == (3, True, 0.5, "sgd")
+    assert changed(SCRATCH, ()) == SCRATCH
+    with pytest.raises(UsageError, match="lr must be a number above 0, got '-1'"):
+        changed(SCRATCH, (("lr", "-1"),))
+    with pytest.raises(UsageError, match="no value 'learn'"):
+        changed(SCRATCH, (("learn", "1"),))
+
+
+def test_who_names_the_epochs_gets_no_more_of_them():
+    assert within(changed(SCRATCH, (("epochs", "3"),)), 1000, 1.0).epochs == 3
+    assert within(changed(SCRATCH, (("lr", "3"),)), 1000, 1.0).epochs == SCRATCH.epochs * LONGEST

@@ -91,9 +91,20 @@ def test_every_value_of_the_changes_is_written_down(tmp_path: Path, monkeypatch:
         ({"prepare": "denoize"}, "unknown step 'denoize'", "denoise"),
         ({"augment": "medum"}, "unknown change", "medium"),
         ({"augment": "rotate:1000"}, "from 0 to 180", "rotate:15"),
+        ({"plan": "epoch=3"}, "no value .epoch.", "epochs"),
+        ({"plan": "lr=-1"}, "lr must be a number above 0", "learning rate"),
+        ({"plan": "lr=1", "way": "classic"}, "--plan is for networks", "leave out --plan"),
     ],
 )
 def test_impossible_wishes_are_refused_before_anything_is_read(tmp_path: Path, wish: dict, message: str, hint: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         train(tmp_path / "nowhere", **wish)
     assert hint in caught.value.hint
+
+
+def test_values_of_the_plan_reach_the_training_and_stand_in_the_recipe(tmp_path: Path) -> None:
+    photos = class_folders(tmp_path / "photos", per_class=8)
+    train(photos, out=tmp_path / "model", way="scratch", size="tiny", plan="lr=0.003,epochs=1,batch=8,ema=0.9")
+    values = read_bundle(tmp_path / "model").card.recipe.values
+    assert values["plan"] == "batch=8,ema=0.9,epochs=1,lr=0.003"
+    assert (values["lr"], values["epochs"], values["batch"], values["ema"]) == (0.003, 1, 8, 0.9)

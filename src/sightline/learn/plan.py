@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sightline.errors import UsageError
 from sightline.files import write_text
 from sightline.learn.augment import Augment
 from sightline.learn.balance import POWER, Balance
+from sightline.learn.values import VALUES, Optimiser, Precision, Values, read_value
 
-Precision = Literal["auto", "bf16", "float32"]
-Optimiser = Literal["adamw", "sgd"]
+LONGEST = 4  # a time budget buys at most this many times the recipe's epochs: more taught nothing and overfits
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +45,17 @@ class Plan:
     distill: float = 0.0  # share of the loss that follows a teacher's answers (teacher.py)
     temperature: float = 2.0  # by which the answers of both are softened for it
     augment: Augment = field(default_factory=Augment)
+    longest: int = LONGEST  # --minutes buys at most this many times the epochs
     threads: int = 0  # 0: the setting SIGHTLINE_THREADS, or the cores there are
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("size", "epochs", "batch", "lr", "temperature"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name, high in (("ema", 1.0), ("warmup", 1.0), ("label_smoothing", 1.0), ("momentum", 1.0), ("sampling", 1.01)):
-            if not 0 <= getattr(self, name) < high:
-                raise UsageError(f"{name} must be at least 0 and below {high:g}, got {getattr(self, name)}")
-        if not 0 <= self.distill <= 1:
-            raise UsageError(f"distill must be from 0 to 1, got {self.distill}")
+        if self.size <= 0:
+            raise UsageError(f"size must be above 0, got {self.size}")
+        for name, value in VALUES.items():
+            own = getattr(self, name)
+            if not (own in value.words if value.kind == "word" else value.allows(float(own))):
+                raise UsageError(f"{name} must be {value.allowed}, got {own}", hint=f"{name}: {value.about}")
 
     def values(self) -> dict[str, Any]:
         """Plain values for JSON and for Recipe.values."""
@@ -72,6 +71,17 @@ def plan_from(values: dict[str, Any]) -> Plan:
         raise UsageError(f"unknown value in a training plan: {', '.join(sorted(unknown))}")
     changes = values["augment"]
     return Plan(**{**values, "augment": Augment(**{**changes, "each": tuple(changes.get("each", ()))})})
+
+
+def changed(plan: Plan, values: Values) -> Plan:
+    """The plan with what a person asked for by name ("lr", "0.003"); UsageError names the field and its range.
+
+    Who names the epochs gets no more of them, however much time there is.
+    """
+    read: dict[str, Any] = {name: read_value(name, said) for name, said in values}
+    if "epochs" in read:
+        read["longest"] = 1
+    return replace(plan, **read)
 
 
 def balanced(plan: Plan, how: Balance) -> Plan:
@@ -111,14 +121,13 @@ SCRATCH = Plan(
     augment=Augment(flip=False, degrees=10, scale=0.25, aspect=0.1, shift=0.06, colour=0.3),
 )
 
-LONGEST = 4  # a time budget buys at most this many times the recipe's epochs: more taught nothing and overfits
 RESERVE = 0.9  # share of a time budget that epochs are planned for; the rest is for saving and for a machine that slows down
 
 
 def within(plan: Plan, minutes: float, epoch_seconds: float) -> Plan:
-    """The plan with as many epochs of `epoch_seconds` as `minutes` allow: at least 1, at most LONGEST times the recipe's."""
+    """The plan with as many epochs of `epoch_seconds` as `minutes` allow: at least 1, at most `longest` times the plan's."""
     affordable = int(minutes * 60 * RESERVE / epoch_seconds)
-    return replace(plan, epochs=max(1, min(affordable, plan.epochs * LONGEST)))
+    return replace(plan, epochs=max(1, min(affordable, plan.epochs * plan.longest)))
 
 
 @dataclass(frozen=True, slots=True)

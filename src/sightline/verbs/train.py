@@ -42,6 +42,7 @@ def train(
     fit: Literal["crop", "squash", "pad"] | None = None,
     augment: str | None = None,
     balance: Literal["auto", "none", "weights", "sampler", "sampler-full"] = "auto",
+    plan: str | None = None,
     compare: str | None = None,
     effort: Literal["quick", "thorough"] | None = None,
     keep: bool = False,
@@ -70,6 +71,7 @@ def train(
         augment: How pictures change while a network learns: none, light, medium, strong, or flip,rotate:15,erase:0.2.
         balance: Small classes beside large ones: weights (their pictures count more), sampler (they are drawn more often),
             sampler-full (so often that all classes come alike); auto weighs where classes differ much.
+        plan: Values of a network's training by name, such as lr=0.003,epochs=20,batch=64,ema=0.999.
         compare: Candidates between commas, trained on the same split within --minutes: WAY, WAY:NETWORK, WAY:SIZE or a network,
             such as probe:small,fine-tune,scratch:resnet18,classic:hog+svm. The one to take becomes the model.
         effort: Candidates picked from data, weights at hand and hardware: quick or thorough.
@@ -89,7 +91,7 @@ def train(
         raise UsageError(f"--seed must be 0 or more, got {seed}")
     _known(backbone, input_size)
     asked: dict[str, Any] = {"size": size, "minutes": minutes, "seed": seed, "way": way, "backbone": backbone}
-    asked |= {"input_size": input_size, "fit": fit, "balance": balance, **_changes(prepare, augment)}
+    asked |= {"input_size": input_size, "fit": fit, "balance": balance, **_changes(prepare, augment, plan)}
     asked |= _classic(asked, features, classifier)
     request = TrainRequest(**asked)
     bench = {"compare": compare, "effort": effort, "keep": keep, "folds": folds}
@@ -154,12 +156,14 @@ def _known(backbone: str | None, input_size: int | None) -> None:
         check(backbone)
 
 
-def _changes(prepare: str, augment: str | None) -> dict[str, Any]:
-    """What is done to pictures, checked before any is read; UsageError."""
+def _changes(prepare: str, augment: str | None, plan: str | None) -> dict[str, Any]:
+    """What is done to pictures and in training, checked before any picture is read; UsageError."""
     from sightline.learn.recipes import read_recipe
+    from sightline.learn.values import read_values
     from sightline.runtime.adjust import read_steps
 
-    return {"steps": read_steps(prepare), "augment": None if augment is None else read_recipe(augment).text}
+    changes = None if augment is None else read_recipe(augment).text
+    return {"steps": read_steps(prepare), "augment": changes, "values": () if plan is None else read_values(plan)}
 
 
 def _classic(asked: dict[str, Any], features: str | None, classifier: str | None) -> dict[str, Any]:
@@ -173,6 +177,8 @@ def _classic(asked: dict[str, Any], features: str | None, classifier: str | None
     for option in ("backbone", "augment"):
         if asked[option] is not None:
             raise UsageError(f"--{option} is for networks: the classic way has none", hint=f"leave out --{option}")
+    if asked["values"]:
+        raise UsageError("--plan is for networks: the classic way has none", hint="leave out --plan")
     if asked["balance"] != "auto":
         raise UsageError("--balance is for networks: the classic way has none", hint="leave out --balance")
     named = wish(features, classifier)
