@@ -27,7 +27,7 @@ class Network(Record):
     weights_size: int = Field(description="pixels a side that its pretrained weights were trained with")
     least: int = Field(description="smallest input from scratch")
     least_pretrained: int = Field(description="smallest input with pretrained weights")
-    maker: Literal["timm", "torchvision"]
+    maker: Literal["timm", "torchvision", "sightline"]
     licence: str = Field(description="of the code")
     weights_licence: str = Field(description="of the pretrained weights; empty: none are known")
     weights: Literal["file", "hub", "none"] = Field(description="where pretrained weights would be taken from now")
@@ -117,6 +117,10 @@ def show(result: Zoo) -> RenderableType:
             "input: pixels a side of the pretrained weights; from scratch every network of the zoo takes 32 px and more", "dim"
         )
     )
-    rows.append(Text("MobileNets take a width of 0.1 to 1.4: mobilenet_v2:0.35; any other name of timm's works, too", "dim"))
+    rows.append(
+        Text(
+            "MobileNets and GoogLeNet take a width of 0.1 to 1.4: mobilenet_v2:0.35; any other name of timm's works, too", "dim"
+        )
+    )
     rows.append(Text(f"next: sightline train PHOTOS --backbone {result.networks[0].name}"))
     return Group(*rows)

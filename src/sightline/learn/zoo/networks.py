@@ -165,7 +165,7 @@ def _torchvisions(entry: Entry) -> nn.Module:
 
 
 def _googlenet(width: float) -> nn.Module:
-    """torchvision's GoogLeNet, all channels multiplied by `width` rounded to sixteenths: so every sum of branches stays whole."""
+    """torchvision's GoogLeNet, its channels times `width` in sixteenths: so every sum of branches stays whole."""
     from functools import partial
 
     from torchvision.models.googlenet import BasicConv2d, GoogLeNet, Inception, InceptionAux
