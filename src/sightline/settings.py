@@ -68,6 +68,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     )
 
 
+def decline_telemetry() -> None:
+    """Tell libraries that report to their makers when they are imported (MLflow) not to, unless a person has decided."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
 def cores() -> int:
     """The cores this process may use; where the system does not say (macOS, Windows), all of them."""
     allowed = getattr(os, "sched_getaffinity", None)

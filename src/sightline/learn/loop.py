@@ -52,6 +52,7 @@ class Epoch:
     val_loss: float | None  # None without validation pictures
     val_accuracy: float | None
     seconds: float
+    rate: float | None = None  # of the head, in the last step
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,7 @@ def _end_epoch(parts: Parts, state: _State, best: dict[str, Tensor], seconds: fl
             None if math.isnan(val_loss) else val_loss,
             None if math.isnan(val_accuracy) else val_accuracy,
             seconds,
+            max(group["lr"] for group in parts.optimiser.param_groups),
         )
     )
     state.loss_sum = state.right = state.epoch_seconds = 0.0
