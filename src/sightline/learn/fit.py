@@ -18,6 +18,7 @@ from typing import Any, Literal
 from sightline import progress
 from sightline.data.targets import targets
 from sightline.errors import DatasetError, UsageError, missing_extra
+from sightline.learn import teacher as teaching
 from sightline.learn import ways
 from sightline.learn.backbones import Fit, Start, choose, missing
 from sightline.learn.balance import Balance
@@ -27,6 +28,7 @@ from sightline.learn.recipes import read_recipe
 from sightline.learn.search.space import input_of
 from sightline.learn.values import Values, written
 from sightline.learn.ways import Learned, Material, Prepared
+from sightline.learn.writers import Log
 from sightline.learn.zoo import names
 from sightline.types import Dataset, InputSpec, Recipe, Score, Size, Way
 
@@ -52,6 +54,10 @@ class TrainRequest:
     balance: Balance = "auto"  # small classes beside large ones
     setting: tuple[tuple[str, float], ...] = ()  # of the head (C) or the classifier, instead of choosing by cross-validation
     compare: bool = True  # with the simple baselines
+    cell: Literal["gru", "lstm"] = "gru"  # way "clip": what remembers
+    frames: int = 16  # way "clip": how many of a clip are looked at
+    teacher: Path | None = None  # a bundle whose answers a network learns from, too (teacher.py)
+    log: Log | None = None  # who is told of every epoch of a network (writers.py)
     values: Values = ()  # of a network's training, by name and as written, sorted (values.py): ("lr", "0.003")
 
 
@@ -64,6 +70,8 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
     material = material_of(dataset, request.seed)
     if request.augment is not None:
         read_recipe(request.augment)  # said to be impossible before anything is computed
+    if request.teacher is not None:
+        teaching.check(request.teacher, material.classes, material.task, request.steps)
     for library in ("torch", "timm", "onnx", "safetensors"):
         if importlib.util.find_spec(library) is None:
             raise missing_extra("deep", "training")
@@ -73,6 +81,12 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
         names.check(request.backbone)
     with _timed(seconds, "choosing"):
         start = start_of(request)
+    if request.way == "clip":
+        from sightline.learn.clips.way import fit_clips
+
+        with _timed(seconds, "training"):
+            trained = fit_clips(material, start, request, run)
+        return replace(trained, seconds=seconds)
     if start is None and request.way == "auto":
         progress.note("no pretrained weights found: a network is trained from scratch")
     with _timed(seconds, "training"):
@@ -159,12 +173,14 @@ def _learn(material: Material, start: Start | None, request: TrainRequest, run: 
         prepared = prepared_for(material, None, request, None)
         asked = "asked for" if request.way == "scratch" else "no pretrained weights are at hand"
         named = request.backbone or "a small network"
-        return ways.by_network(material, prepared, minutes, run / "scratch"), f"{named} from scratch: {asked}"
+        return ways.by_network(material, prepared, minutes, run / "scratch", request.log), f"{named} from scratch: {asked}"
     probe = ways.by_probe(material, start, request.balance, dict(request.setting).get("C"))
     because = _instead(request)
     if request.way == "probe" or because:
         if request.augment is not None:
             progress.note("--augment has no effect: a head on frozen features learns from unchanged pictures")
+        if request.balance == "focal":
+            progress.note("--balance focal has no effect: a head on frozen features weighs classes where they differ much")
         if request.values:
             progress.note("--plan has no effect: a head on frozen features has no such values")
         asked = "asked for" if request.way == "probe" else because
@@ -176,18 +192,20 @@ def _learn(material: Material, start: Start | None, request: TrainRequest, run: 
         if epochs < ways.WORTH:
             left = f"{request.minutes:g} minutes are enough for {epochs} epochs of fine-tuning, which needs {ways.WORTH}"
             return probe, f"a linear head on the frozen features of {start.name}: {left}"
-    tuned = ways.by_network(material, prepared, minutes, run / "fine-tune")
+    tuned = ways.by_network(material, prepared, minutes, run / "fine-tune", request.log)
     return _better(tuned, probe, start)
 
 
 def prepared_for(material: Material, start: Start | None, request: TrainRequest, probe: Learned | None) -> Prepared:
     """The network that the request means, with its data and plan; from scratch without a `start`."""
     if start is not None:
-        return ways.prepare_network(material, start, request.size, spec=None, probe=probe, **_wishes(request))
+        prepared = ways.prepare_network(material, start, request.size, spec=None, probe=probe, **_wishes(request))
+        return ways.taught(prepared, material, request.teacher)
     spec = InputSpec(size=request.input_size or input_of(request.backbone) or 64, fit=request.fit or "pad", steps=request.steps)
-    return ways.prepare_network(
+    prepared = ways.prepare_network(
         material, None, request.size, spec=spec, probe=None, backbone=request.backbone, **_wishes(request)
     )
+    return ways.taught(prepared, material, request.teacher)
 
 
 def _wishes(request: TrainRequest) -> dict[str, Any]:
@@ -198,7 +216,7 @@ def _wishes(request: TrainRequest) -> dict[str, Any]:
 
 def _instead(request: TrainRequest) -> str:
     """Why `auto` does without fine-tuning from the outset; empty when it is worth a try."""
-    if request.way != "auto" or request.minutes is not None:
+    if request.way != "auto" or request.minutes is not None or request.teacher is not None:
         return ""
     import torch
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sightline import progress
 from sightline.data.targets import targets
-from sightline.errors import DatasetError
+from sightline.errors import DatasetError, UsageError
 from sightline.learn import features, graph
 from sightline.learn.backbones import Start
 from sightline.learn.balance import Balance
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sightline.learn.network import Classifier
     from sightline.learn.plan import Plan
     from sightline.learn.step import TrainingData
+    from sightline.learn.writers import Log
 
 WORTH = 5  # epochs below which fine-tuning gains nothing over the head on frozen features
 SAMPLE = 3_000  # training pictures that a trained network is measured on, and its novelty fitted to
@@ -229,11 +230,28 @@ def epochs_within(prepared: Prepared, minutes: float) -> int:
         return within(prepared.plan, minutes, epoch_seconds(prepared.network, prepared.data, prepared.plan)).epochs
 
 
-def by_network(material: Material, prepared: Prepared, minutes: float | None, run: Path) -> Learned:
+def taught(prepared: Prepared, material: Material, teacher: Path | None) -> Prepared:
+    """The same training with a teacher beside the labels; UsageError, DatasetError where it cannot teach these classes."""
+    from sightline.learn.teacher import SHARE, called
+
+    if teacher is None:
+        if prepared.plan.distill:
+            raise UsageError("distill is a teacher's share of the loss, and there is no teacher", hint="give --teacher MODEL")
+        return prepared
+    one = called(teacher, material.classes, material.task, prepared.spec)
+    share = prepared.plan.distill or SHARE
+    return replace(prepared, data=replace(prepared.data, teacher=one), plan=replace(prepared.plan, distill=share))
+
+
+def by_network(material: Material, prepared: Prepared, minutes: float | None, run: Path, log: Log | None = None) -> Learned:
     """Train the network; goes on where an earlier run in the folder `run` was stopped."""
+    from sightline.learn import writers
     from sightline.learn.loop import train_network
 
-    trained = train_network(prepared.network, prepared.data, prepared.plan, run, minutes=minutes)
+    teacher = prepared.data.teacher
+    company = {"teacher": f"{teacher.name} {teacher.id}"} if teacher else {}
+    with writers.opened(log, {"minutes": minutes, **prepared.plan.values(), **company}) as on_epoch:
+        trained = train_network(prepared.network, prepared.data, prepared.plan, run, minutes=minutes, on_epoch=on_epoch)
     network = prepared.network.to("cpu").float().eval()
     exported = graph.embedding_graph(network, prepared.spec.size)
     some = np.sort(np.random.default_rng(material.seed).permutation(len(material.train))[:SAMPLE])
@@ -254,7 +272,7 @@ def by_network(material: Material, prepared: Prepared, minutes: float | None, ru
         train,
         val,
         (head.logits(val.embedding), val.truth),
-        {**trained.plan.values(), "best_epoch": trained.best_epoch, "stopped_early": trained.stopped_early},
+        {**trained.plan.values(), **company, "best_epoch": trained.best_epoch, "stopped_early": trained.stopped_early},
         history=tuple(asdict(epoch) for epoch in trained.history),
         failures=tuple({failure.picture: failure for failure in (*prepared.failures, *failures)}.values()),
         network=network,

@@ -112,19 +112,19 @@ class TensorBoard:
     def __init__(self, log: Log) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(log.folder / log.name), purge_step=0)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(log.folder / log.name), purge_step=0)
 
     def begin(self, values: Mapping[str, Any]) -> None:
         rows = "".join(f"\n| {name} | {value} |" for name, value in values.items())
-        self._writer.add_text("values", f"| value | |\n|---|---|{rows}", 0)  # type: ignore[no-untyped-call]
+        self._writer.add_text("values", f"| value | |\n|---|---|{rows}", 0)
 
     def epoch(self, number: int, numbers: Mapping[str, float]) -> None:
         for name, value in numbers.items():
-            self._writer.add_scalar(name, value, number)  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, number)
+        self._writer.flush()
 
     def close(self) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 class MLflow:

@@ -33,20 +33,29 @@ def train(
     size: Size = "small",
     minutes: float | None = None,
     seed: int = 0,
-    way: Literal["auto", "probe", "fine-tune", "scratch", "classic"] = "auto",
+    way: Literal["auto", "probe", "fine-tune", "scratch", "classic", "clip"] = "auto",
     backbone: str | None = None,
     features: str | None = None,
     classifier: str | None = None,
+    cell: Literal["gru", "lstm"] | None = None,
+    frames: int | None = None,
     input_size: int | None = None,
     prepare: str = "",
     fit: Literal["crop", "squash", "pad"] | None = None,
     augment: str | None = None,
-    balance: Literal["auto", "none", "weights", "sampler", "sampler-full"] = "auto",
+    balance: Literal["auto", "none", "weights", "sampler", "sampler-full", "focal"] = "auto",
     plan: str | None = None,
+    teacher: str | None = None,
+    log: str | None = None,
     compare: str | None = None,
     effort: Literal["quick", "thorough"] | None = None,
     keep: bool = False,
     folds: int | None = None,
+    search: Literal["random", "tpe", "evolution"] | None = None,
+    trials: int | None = None,
+    max_parameters: str | None = None,
+    max_size: str | None = None,
+    max_latency: str | None = None,
     replace: bool = False,
 ) -> TrainResult:
     """Make a recogniser from labelled pictures. Run again after a stop, it goes on where it was.
@@ -60,8 +69,10 @@ def train(
         minutes: Time to spend; without it, as long as the way needs.
         seed: Of everything that is random; the same seed gives the same model.
         way: probe (a head on frozen features: seconds), fine-tune, scratch; auto chooses from data, hardware and time.
-            classic: no network at all, but --features and --classifier.
+            classic: no network at all, but --features and --classifier. clip: short videos, or folders of frames, as a whole.
         backbone: A network by name, instead of the one the size means: see `sightline models zoo`; or any name of timm's.
+        cell: What remembers while a clip goes by: gru or lstm; the average of the frames is always tried beside it.
+        frames: How many frames of a clip are looked at, evenly spread; 16 without it.
         input_size: Pixels a side that the network sees, 32 or more; by default what its weights were trained with, else 64.
         features: What a classic recogniser looks at: hog, colour, texture, sift, surf; sift:vlad, surf:vlad.
         classifier: Who decides about them: svm, svm-rbf, logistic, sgd, bayes, tree, forest, knn, mlp.
@@ -70,19 +81,28 @@ def train(
         fit: How a picture becomes square: the middle cut out, both sides stretched, or the whole picture on a grey ground.
         augment: How pictures change while a network learns: none, light, medium, strong, or flip,rotate:15,erase:0.2.
         balance: Small classes beside large ones: weights (their pictures count more), sampler (they are drawn more often),
-            sampler-full (so often that all classes come alike); auto weighs where classes differ much.
+            sampler-full (so often that all classes come alike), focal (what is hard counts more); auto weighs where classes
+            differ much.
         plan: Values of a network's training by name, such as lr=0.003,epochs=20,batch=64,ema=0.999.
+        teacher: A model whose answers the network learns from, beside the labels: its path or name. It must know the classes.
+        log: Who is told of every epoch, in SIGHTLINE_HOME/logs: tensorboard, mlflow, or both between commas.
         compare: Candidates between commas, trained on the same split within --minutes: WAY, WAY:NETWORK, WAY:SIZE or a network,
             such as probe:small,fine-tune,scratch:resnet18,classic:hog+svm. The one to take becomes the model.
         effort: Candidates picked from data, weights at hand and hardware: quick or thorough.
         keep: Keep the other candidates, too, in OUT/candidates.
         folds: Cross-validate: so many models, each scored on the part of the pictures that it has not seen; then the final one.
+        search: Look for a network of your own, from scratch, within --minutes: tpe, evolution; random search gets as many
+            trainings and stands beside it. random: that alone.
+        trials: Candidates that each strategy of a search tries; by default as many as the minutes allow, up to 16.
+        max_parameters: The most that a searched network may have, such as 200k.
+        max_size: The most that its file may have, such as 1MB.
+        max_latency: The longest that it may take for a picture on one thread of this machine, measured, such as 5ms.
         replace: Replace the model that lies in OUT already.
     """
     from sightline.learn.fit import TrainRequest
     from sightline.learn.fit import fit as learn
     from sightline.runtime.bundle import set_latest
-    from sightline.verbs import comparing, folding
+    from sightline.verbs import beside, clip_training, comparing, folding, searching
 
     begun = time.perf_counter()
     if minutes is not None and not minutes > 0:
@@ -93,20 +113,33 @@ def train(
     asked: dict[str, Any] = {"size": size, "minutes": minutes, "seed": seed, "way": way, "backbone": backbone}
     asked |= {"input_size": input_size, "fit": fit, "balance": balance, **_changes(prepare, augment, plan)}
     asked |= _classic(asked, features, classifier)
+    asked |= clip_training.wishes(data, way, cell, frames)
     request = TrainRequest(**asked)
     bench = {"compare": compare, "effort": effort, "keep": keep, "folds": folds}
+    bench |= searching.wishes(search, trials, max_parameters, max_size, max_latency)
     bench = {name: value for name, value in bench.items() if value is not None and value is not False}
     _bench_allowed(request, bench)
-    dataset, seen, findings, parents = _data(data, val, seed)
+    guide, known_as = beside.taught(request, teacher)
+    kinds = beside.told(request, log, bench)
+    bench |= known_as
+    if request.way == "clip":
+        clip_training.check(asked, {**bench, "teacher": teacher, "log": log})
+        dataset, seen, findings, parents = clip_training.read(data, val, seed)
+    else:
+        dataset, seen, findings, parents = _data(data, val, seed)
     run = settings().home / "runs" / _key(dataset, {**asked, **bench})
     left = _left(run, out, dataset)
     target, replace = (left, True) if left else (_target(out, _name(data, dataset), replace=replace), replace)
+    request = beside.company(request, guide, kinds, target.name)
     if compare or effort:
         work = comparing.Work(dataset, seen, findings, run, target.name)
         who = comparing.contenders(compare, effort, request, len(dataset.part("train")))
         decision = comparing.decided(work, who, minutes)
         write_text(run / _GOAL, str(target.absolute()))
         result = comparing.kept(work, decision, target, keep=keep, again=replace)
+    elif search:
+        work = comparing.Work(dataset, seen, findings, run, target.name)
+        result = searching.made(work, request, bench, target, goal=run / _GOAL, again=replace)
     else:
         validated = folding.cross_validated(dataset, seen, request, run, folds) if folds else None
         trained = learn(dataset, folding.share(request, folds) if folds else request, run)
@@ -121,7 +154,9 @@ def train(
 def _bench_allowed(request: TrainRequest, bench: dict[str, Any]) -> None:
     """Refuse what does not go together, and candidates that nobody knows, before any picture is read."""
     from sightline.learn import candidates, crossval
+    from sightline.verbs import searching
 
+    searching.allowed(request, bench)
     if bench.get("folds") is not None:
         crossval.check(bench["folds"])
     compares = [f"--{name}" for name in ("compare", "effort") if name in bench]
@@ -311,6 +346,10 @@ def show(result: TrainResult) -> RenderableType:
         table.add_row("folds", Text(folds_text(result.cross_validation)))
         what = "pictures, each by a model that has not seen it"
     rows: list[RenderableType] = [Text(headline(result.scores, what), style="bold"), Text(), table, Text()]
+    if result.search:
+        from sightline.verbs.searching import table as search_table
+
+        rows = [*search_table(result.search), Text(), *rows]
     if result.leaderboard:
         from sightline.verbs.standing_table import leaderboard
 

@@ -1,0 +1,53 @@
+"""train's company: who teaches (--teacher), who is told (--log), how many processes train together (torchrun).
+
+A story without an own command: what these wishes mean, and what they do not go together with, before any picture is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.errors import UsageError
+from sightline.settings import settings
+from sightline.verbs import resolve
+
+if TYPE_CHECKING:
+    from sightline.learn.fit import TrainRequest
+
+NETWORKS = ("auto", "fine-tune", "scratch")  # ways that train a network
+
+
+def taught(request: TrainRequest, teacher: str | None) -> tuple[Path | None, dict[str, Any]]:
+    """Where the teacher lies, and what names it among the wishes: not its path, but what it is. UsageError, NotFoundError."""
+    if teacher is None:
+        return None, {}
+    from sightline.learn.teacher import card_of
+
+    if request.way not in NETWORKS:
+        why = "a head on frozen features sees each picture once" if request.way == "probe" else "it trains no network"
+        raise UsageError(f"--teacher does not go with --way {request.way}: {why}", hint="use --way fine-tune or scratch")
+    place = resolve.model(teacher)
+    return place, {"teacher": card_of(place).id}
+
+
+def told(request: TrainRequest, log: str | None, bench: dict[str, Any]) -> tuple[str, ...]:
+    """Who is told of every epoch. UsageError, MissingExtraError."""
+    if log is None:
+        return ()
+    from sightline.learn.writers import read
+
+    if request.way not in NETWORKS:
+        raise UsageError(f"--log tells of epochs, and --way {request.way} has none", hint="leave out --log")
+    several = next((name for name in ("compare", "effort", "folds", "tune", "search") if name in bench), None)
+    if several:
+        raise UsageError(f"--log tells of one training, and --{several} makes several", hint="leave out --log")
+    return read(log)
+
+
+def company(request: TrainRequest, teacher: Path | None, kinds: tuple[str, ...], name: str) -> TrainRequest:
+    """The request with its teacher, and with the log of the training that makes the model `name`: in SIGHTLINE_HOME/logs."""
+    from sightline.learn.writers import Log
+
+    return replace(request, teacher=teacher, log=Log(kinds, settings().home / "logs", name) if kinds else None)
