@@ -20,8 +20,7 @@ from sightline.learn.probe import Head
 from sightline.learn.ways import Learned, Material
 from sightline.measure.calibration import choose_thresholds, choose_unsure, fit_temperature, to_probabilities
 from sightline.measure.novelty import choose_unknown, distances, fit_novelty
-from sightline.runtime.model import in_order
-from sightline.runtime.pixels import prepare, read_picture
+from sightline.runtime.model import in_order, prepared
 from sightline.settings import settings
 from sightline.types import Failure, InputSpec, Item, Parity, Recipe, Score, Unknown
 
@@ -126,7 +125,7 @@ def _whole(learned: Learned, classes: int) -> Classifier | None:
 
 def _prove(onnx: bytes, network: Classifier | None, learned: Learned, temperature: float, cuts: NDArray[np.float64]) -> Parity:
     """The parity certificate, against torch in float32 (or the way's own reference) on validation pictures."""
-    most = PROVED_FROZEN if learned.way == "probe" else PROVED
+    most = PROVED_FROZEN if learned.way in ("probe", "clip") else PROVED
     some = np.unique(np.linspace(0, len(learned.val.items) - 1, most).astype(int))
     read = list(in_order(lambda item: _pixels(item, learned.spec), [learned.val.items[i] for i in some], settings().threads))
     images = np.stack([image for image in read if image is not None])
@@ -171,6 +170,6 @@ def _eager_logits(network: Classifier, images: NDArray[np.uint8]) -> Floats:
 
 def _pixels(item: Item, spec: InputSpec) -> NDArray[np.uint8] | None:
     try:
-        return prepare(read_picture(item.uri), spec)
+        return prepared(item.uri, spec)
     except SightlineError:
         return None  # it could be read a minute ago
