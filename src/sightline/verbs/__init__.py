@@ -39,7 +39,17 @@ VERBS: dict[str, Verb] = {
         "Make a recogniser from labelled pictures.",
         rest=True,
         long=True,
-        words=("backbone", "features", "classifier", "prepare", "augment", "compare"),
+        words=(
+            "backbone",
+            "features",
+            "classifier",
+            "prepare",
+            "augment",
+            "compare",
+            "max_parameters",
+            "max_size",
+            "max_latency",
+        ),
         names=("data", "val"),
     ),
     "clean": Verb(

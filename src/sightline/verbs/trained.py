@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from sightline import __version__
+from sightline.measure.searched import Search
 from sightline.measure.standings import CrossValidation, Leaderboard
+from sightline.measure.trials import Tuning
 from sightline.types import Card, Dataset, Failure, Finding, Item, Record, Score, Split, Task, Way
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ class TrainResult(Record):
     findings: tuple[Finding, ...] = ()
     failures: tuple[Failure, ...] = ()
     cross_validation: CrossValidation | None = Field(default=None, description="with --folds: what `scores` are then about")
+    search: Search | None = Field(default=None, description="with --search: every training, the best of each strategy")
+    tuning: Tuning | None = Field(default=None, description="with --tune: every trial, the best and the default")
     leaderboard: Leaderboard | None = Field(default=None, description="with --compare or --effort: every candidate")
 
 
@@ -69,10 +73,12 @@ def store(
     *,
     replace: bool,
     validated: Validated | None = None,
+    about: str = "",
 ) -> tuple[TrainResult, Answered]:
     """Measure the exported file on unseen pictures, write bundle and report together, or neither; with the answers.
 
-    With `validated` the scores and the report are about the cross-validation's answers.
+    With `validated` the scores and the report are about the cross-validation's answers. `about`: one sentence on what the scores
+    are about, for report and passport.
     """
     from sightline.data.fingerprints import pack
     from sightline.measure.learning import diagnose, learning_curve
@@ -84,10 +90,12 @@ def store(
     card = card_of(target.name, dataset, trained)
     scored_on: Split = "test" if dataset.part("test") else "val"
     tested_on = f"{'test' if scored_on == 'test' else 'validation'} pictures"
+    about = validated.summary.about if validated else about
+    if about:
+        card = card.model_copy(update={"limits": (about, *card.limits)})
     if validated:
         answered = validated.answered
         tested_on = f"pictures, each by one of {len(validated.summary.folds)} models that has not seen it"
-        card = card.model_copy(update={"limits": (validated.summary.about, *card.limits)})
     else:
         answered = outcome.answer(Model(card, trained.onnx), dataset.part(scored_on))
     scores = outcome.scores_of(answered.truth, answered.probabilities, card, trained.recipe.seed)
@@ -104,7 +112,7 @@ def store(
         history=trained.history,
         baselines=trained.baselines,
         curve=curve,
-        diagnosis=(*((validated.summary.about,) if validated else ()), *advice),
+        diagnosis=(*((about,) if about else ()), *advice),
         findings=findings,
         pairs=outcome.pairs(findings, dataset.items),
         failures=answered.failures,

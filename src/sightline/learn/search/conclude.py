@@ -15,10 +15,9 @@ from sightline.learn.search.ground import Ground, Schedule
 from sightline.learn.search.halving import answers_of
 from sightline.measure import bootstrap
 from sightline.measure.leaderboard import behind
-from sightline.measure.searched import Found, Search, Strategy, Tried
+from sightline.measure.searched import Found, Search, Tried
+from sightline.measure.searched_page import TITLES
 from sightline.types import Score
-
-TITLES: dict[Strategy, str] = {"random": "random search", "tpe": "TPE", "evolution": "regularised evolution"}
 
 
 def concluded(ground: Ground, schedule: Schedule, tried: Sequence[Tried]) -> Search:

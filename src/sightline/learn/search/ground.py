@@ -108,7 +108,14 @@ def learners(ground: Ground, pictures: int) -> Material:
 def prepared(ground: Ground, material: Material, cell: Cell) -> Prepared:
     """A candidate's network with its data and plan."""
     request = replace(
-        ground.request, way="scratch", backbone=cell.text, input_size=cell.resolution, minutes=None, compare=False
+        ground.request,
+        way="scratch",
+        backbone=cell.text,
+        input_size=cell.resolution,
+        minutes=None,
+        compare=False,
+        teacher=None,  # it teaches the winner
+        log=None,
     )
     return prepared_for(material, None, request, None)
 
