@@ -52,6 +52,7 @@ def train(
     keep: bool = False,
     folds: int | None = None,
     search: Literal["random", "tpe", "evolution"] | None = None,
+    tune: bool = False,
     trials: int | None = None,
     max_parameters: str | None = None,
     max_size: str | None = None,
@@ -93,7 +94,10 @@ def train(
         folds: Cross-validate: so many models, each scored on the part of the pictures that it has not seen; then the final one.
         search: Look for a network of your own, from scratch, within --minutes: tpe, evolution; random search gets as many
             trainings and stands beside it. random: that alone.
-        trials: Candidates that each strategy of a search tries; by default as many as the minutes allow, up to 16.
+        tune: Search for better values of the training, within --minutes (20 without it) or --trials: regularisation, rates,
+            changes of the pictures. The first trial is the default; the best one on the validation pictures is the model.
+        trials: With --tune trainings at most, with --search candidates of each strategy; there as many as the minutes allow,
+            up to 16, without it.
         max_parameters: The most that a searched network may have, such as 200k.
         max_size: The most that its file may have, such as 1MB.
         max_latency: The longest that it may take for a picture on one thread of this machine, measured, such as 5ms.
@@ -102,7 +106,7 @@ def train(
     from sightline.learn.fit import TrainRequest
     from sightline.learn.fit import fit as learn
     from sightline.runtime.bundle import set_latest
-    from sightline.verbs import beside, clip_training, comparing, folding, searching
+    from sightline.verbs import beside, clip_training, comparing, folding, searching, tuning
 
     begun = time.perf_counter()
     if minutes is not None and not minutes > 0:
@@ -116,7 +120,7 @@ def train(
     asked |= clip_training.wishes(data, way, cell, frames)
     request = TrainRequest(**asked)
     bench = {"compare": compare, "effort": effort, "keep": keep, "folds": folds}
-    bench |= searching.wishes(search, trials, max_parameters, max_size, max_latency)
+    bench |= {"tune": tune, **searching.wishes(search, trials, max_parameters, max_size, max_latency)}
     bench = {name: value for name, value in bench.items() if value is not None and value is not False}
     _bench_allowed(request, bench)
     guide, known_as = beside.taught(request, teacher)
@@ -131,14 +135,15 @@ def train(
     left = _left(run, out, dataset)
     target, replace = (left, True) if left else (_target(out, _name(data, dataset), replace=replace), replace)
     request = beside.company(request, guide, kinds, target.name)
+    work = comparing.Work(dataset, seen, findings, run, target.name)
     if compare or effort:
-        work = comparing.Work(dataset, seen, findings, run, target.name)
         who = comparing.contenders(compare, effort, request, len(dataset.part("train")))
         decision = comparing.decided(work, who, minutes)
         write_text(run / _GOAL, str(target.absolute()))
         result = comparing.kept(work, decision, target, keep=keep, again=replace)
+    elif tune:
+        result = tuning.tuned(work, request, target, trials=trials, goal=run / _GOAL, again=replace)
     elif search:
-        work = comparing.Work(dataset, seen, findings, run, target.name)
         result = searching.made(work, request, bench, target, goal=run / _GOAL, again=replace)
     else:
         validated = folding.cross_validated(dataset, seen, request, run, folds) if folds else None
@@ -154,8 +159,9 @@ def train(
 def _bench_allowed(request: TrainRequest, bench: dict[str, Any]) -> None:
     """Refuse what does not go together, and candidates that nobody knows, before any picture is read."""
     from sightline.learn import candidates, crossval
-    from sightline.verbs import searching
+    from sightline.verbs import searching, tuning
 
+    tuning.allowed(request, bench)
     searching.allowed(request, bench)
     if bench.get("folds") is not None:
         crossval.check(bench["folds"])
@@ -346,6 +352,10 @@ def show(result: TrainResult) -> RenderableType:
         table.add_row("folds", Text(folds_text(result.cross_validation)))
         what = "pictures, each by a model that has not seen it"
     rows: list[RenderableType] = [Text(headline(result.scores, what), style="bold"), Text(), table, Text()]
+    if result.tuning:
+        from sightline.verbs.tuning import lines as tuning_lines
+
+        rows = [*tuning_lines(result.tuning), Text(), *rows]
     if result.search:
         from sightline.verbs.searching import table as search_table
 

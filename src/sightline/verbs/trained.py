@@ -77,8 +77,8 @@ def store(
 ) -> tuple[TrainResult, Answered]:
     """Measure the exported file on unseen pictures, write bundle and report together, or neither; with the answers.
 
-    With `validated` the scores and the report are about the cross-validation's answers. `about`: one sentence on what the scores
-    are about, for report and passport.
+    With `validated` the scores and the report are about the cross-validation's answers. `about`: what the scores are about,
+    in one sentence, for report and passport.
     """
     from sightline.data.fingerprints import pack
     from sightline.measure.learning import diagnose, learning_curve
