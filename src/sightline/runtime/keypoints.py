@@ -19,8 +19,15 @@ LIBRARIES = {"sift": "cv2", "surf": "mahotas"}
 WIDTHS = {"sift": 128, "surf": 64}  # numbers in a descriptor
 METADATA = "sightline.keypoints"  # in the graph's metadata: which kind it wants
 FOUND = 160  # keypoints that are searched for, the strongest first
-STEP = 8  # pixels between the places of the regular grid, where a picture is described whether something is found or not
-RIM = 32  # pixels added around a picture for SURF
+WIDE = (
+    16,
+    28,
+    44,
+)  # pixels described around each place of the regular grids, whether something is found or not
+STEP = 6  # pixels between the places of a grid, of the wider ones a quarter of their width
+RIM = 64  # pixels added around a picture for SURF
+LARGER = 2  # SURF sees the picture this many times as large: its smallest filters are 9 pixels wide
+FAINT = 0.02  # contrast from which SIFT finds a keypoint: half of Lowe's, for dark pictures
 
 Feed = Callable[[NDArray[np.uint8]], dict[str, NDArray[Any]]]
 Floats = NDArray[np.float32]
@@ -61,13 +68,19 @@ def describe(kind: str, images: NDArray[np.uint8]) -> Floats:
 
 
 def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(np.rint(image @ np.array([0.299, 0.587, 0.114], np.float32)), np.uint8)
+    """Luminance with a square root, so that what is in shade counts as much as what is in the light."""
+    light = image @ np.array([0.299, 0.587, 0.114], np.float32)
+    return np.asarray(np.rint(np.sqrt(np.maximum(light, 0) * 255)), np.uint8)
 
 
 def places(side: int) -> list[tuple[float, float, float]]:
-    """x, y and the width described at each point of the regular grid, at two scales."""
-    centres = np.arange(STEP / 2, side, STEP)
-    return [(float(x), float(y), width) for width in (2 * STEP, 4 * STEP) for y in centres for x in centres]
+    """x, y and the width described at each point of the regular grids."""
+    found: list[tuple[float, float, float]] = []
+    for width in WIDE:
+        step = max(STEP, width // 4)
+        centres = np.arange(step / 2, side, step)
+        found += [(float(x), float(y), float(width)) for y in centres for x in centres]
+    return found
 
 
 def _sift(image: NDArray[np.uint8]) -> Floats:
@@ -77,7 +90,7 @@ def _sift(image: NDArray[np.uint8]) -> Floats:
     cv2: Any = importlib.import_module("cv2")  # its stubs do not know all of it
     cv2.setNumThreads(1)  # the pictures themselves go over all cores
     grey = _grey(image)
-    sift = cv2.SIFT_create(nfeatures=FOUND)
+    sift = cv2.SIFT_create(nfeatures=FOUND, contrastThreshold=FAINT)
     grid = [cv2.KeyPoint(x, y, width / 6, 0.0) for x, y, width in places(len(grey))]  # described: 6 diameters
     points, rows = sift.compute(grey, (*sift.detect(grey, None), *grid))
     described = np.asarray(rows, np.float32)
@@ -90,13 +103,17 @@ def _surf(image: NDArray[np.uint8]) -> Floats:
     outwards: mahotas leaves out points whose surroundings are not inside.
     """
     from mahotas.features import surf
+    from PIL import Image
 
-    grey = np.pad(_grey(image), RIM, mode="edge")
+    side = len(image) * LARGER
+    grey = np.pad(np.asarray(Image.fromarray(_grey(image)).resize((side, side), Image.Resampling.BICUBIC)), RIM, mode="edge")
     found = np.asarray(surf.surf(grey, nr_octaves=3, max_points=FOUND), np.float32).reshape(-1, 70)
-    grid = np.array([(RIM + y, RIM + x, width / 20, 0.0, 1.0) for x, y, width in places(len(image))])  # described: 20 scales
+    grid = np.array(  # described: 20 scales
+        [(RIM + LARGER * y, RIM + LARGER * x, LARGER * width / 20, 0.0, 1.0) for x, y, width in places(len(image))]
+    )
     regular = np.asarray(surf.descriptors(grey, grid), np.float32).reshape(-1, 70)
     every = np.concatenate([found, regular])
-    where = np.clip(every[:, [1, 0]] - RIM, 0, len(image))
+    where = np.clip((every[:, [1, 0]] - RIM) / LARGER, 0, len(image)).astype(np.float32)
     return _rows(where, np.nan_to_num(every[:, 6:]), len(image))
 
 

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.deep
 torch = pytest.importorskip("torch")
 
 from sightline.learn import graph  # noqa: E402
-from sightline.learn.classic.features import Bag, Colour, Hog, Texture, uniform_patterns  # noqa: E402
+from sightline.learn.classic.bags import Bag  # noqa: E402
+from sightline.learn.classic.features import Colour, Hog, Texture, uniform_patterns  # noqa: E402
+from sightline.learn.classic.words import Vocabulary  # noqa: E402
 from sightline.runtime.model import open_session  # noqa: E402
 
 
@@ -27,7 +29,7 @@ def run(module: torch.nn.Module, images: np.ndarray) -> np.ndarray:
         return module.eval()(torch.from_numpy(images)).numpy()
 
 
-@pytest.mark.parametrize(("kind", "width"), [(Hog, 1764), (Colour, 64 + 6 * 29), (Texture, 2 * 236 + 40)])
+@pytest.mark.parametrize(("kind", "width"), [(Hog, 1764), (Colour, 64 + 6 * 29), (Texture, 3 * 236 + 40)])
 def test_the_graph_answers_like_torch(kind: type, width: int):
     images = pictures()
     session = open_session(graph.exported(kind().eval(), torch.from_numpy(images[:2]), "image"))
@@ -88,7 +90,7 @@ def test_keypoints_and_their_bags(kind: str):
     assert keypoints.describe(kind, np.zeros((1, 32, 32, 3), np.uint8)).shape[1] >= 1, "a flat picture has its grid"
     words = np.ascontiguousarray(found[0, :7, 3:] * np.linspace(0.5, 1, 7, dtype=np.float32)[:, None])
     for vlad, length in ((False, 35), (True, 7 * width)):
-        bag = Bag(words, vlad=vlad).eval()
+        bag = Bag(Vocabulary(found[0, :, 3:].mean(axis=0), np.eye(width, dtype=np.float32), words), vlad=vlad).eval()
         example = torch.zeros(2, 5, 3 + width)
         session = open_session(graph.exported(bag, example, "keypoints", free=2, facts={keypoints.METADATA: kind}))
         told = session.run(["embedding"], keypoints.feed(session)(images))[0]
@@ -99,7 +101,7 @@ def test_keypoints_and_their_bags(kind: str):
 
 
 def test_keypoints_need_their_library(monkeypatch: pytest.MonkeyPatch):
-    bag = Bag(np.eye(4, 128, dtype=np.float32), vlad=False).eval()
+    bag = Bag(Vocabulary(np.zeros(128), np.eye(128), np.eye(4, 128)), vlad=False).eval()
     facts = {keypoints.METADATA: "sift"}
     session = open_session(graph.exported(bag, torch.zeros(2, 5, 131), "keypoints", free=2, facts=facts))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

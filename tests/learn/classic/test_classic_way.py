@@ -66,7 +66,13 @@ def test_colours(features: str, classifier: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("features", "classifier"), [("hog", "svm"), ("sift", "svm"), pytest.param("surf", "knn", marks=pytest.mark.slow)]
+    ("features", "classifier"),
+    [
+        ("hog", "svm"),
+        ("hog:vlad", "svm"),
+        pytest.param("sift:vlad", "knn", marks=pytest.mark.slow),
+        pytest.param("surf", "knn", marks=pytest.mark.slow),
+    ],
 )
 def test_shapes(features: str, classifier: str, tmp_path: Path):
     if features in keypoints.LIBRARIES:

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.learn.classic.scorers import Kernel, Layers, Neighbours, Quadratic, Scaling, Scorer, apart
+from sightline.learn.classic.discriminant import discriminant
+from sightline.learn.classic.distances import Kernel, Neighbours, apart
+from sightline.learn.classic.scorers import Layers, Quadratic, Scaling, Scorer, Turned
 from sightline.learn.classic.trees import Forest, from_sklearn
 from sightline.learn.logistic import Floats
 from sightline.learn.probe import Head, scaling
@@ -204,7 +206,9 @@ def tree(given: Given, setting: Setting) -> Forest:
     """One decision tree (CART)."""
     from sklearn.tree import DecisionTreeClassifier
 
-    fitted = DecisionTreeClassifier(min_samples_leaf=int(setting["leaf"]), random_state=given.seed)
+    fitted = DecisionTreeClassifier(
+        min_samples_leaf=int(setting["leaf"]), max_depth=int(setting.get("depth", 30)), random_state=given.seed
+    )
     columns, truth = _outputs(given)
     fitted.fit(given.features, truth)
     return Forest(_trees([fitted], columns, given), given.features.shape[1], given.classes, given.several)
@@ -233,9 +237,12 @@ def _trees(fitted: Any, columns: NDArray[np.int64], given: Given) -> tuple[Any, 
 
 
 def knn(given: Given, setting: Setting) -> Neighbours:
-    """The k nearest neighbours."""
+    """The k nearest neighbours: among the features as they are, or (`discriminant`) along the directions that tell the classes
+    apart, as in fisherfaces; several labels have no such directions.
+    """
+    plain = given.several or not setting.get("discriminant")
+    scale: Scaling | Turned = _together(given) if plain else discriminant(given.features, given.truth, given.classes)
     given = _some(given)
-    scale = _together(given)
     k = max(1, min(int(setting["k"]), len(given.features) - 1))
     return Neighbours(scale, scale(given.features), given.hot(), k, given.several)
 
@@ -270,9 +277,9 @@ CLASSIFIERS: dict[str, tuple[Fit, tuple[Setting, ...]]] = {
     "bayes": (bayes, _settings(smoothing=(1.0, 0.1, 0.01))),
     "svm": (svm, _settings(C=(1e-5, 1e-4, 1e-3))),
     "svm-rbf": (svm_rbf, _settings(C=(1, 10), gamma=(0.5, 1.5))),
-    "tree": (tree, _settings(leaf=(10, 3, 1))),
+    "tree": (tree, _settings(leaf=(10, 3, 1), depth=(8, 30))),
     "forest": (forest, _settings(leaf=(3, 1))),
-    "knn": (knn, _settings(k=(10, 5, 2))),
+    "knn": (knn, _settings(k=(20, 10, 5), discriminant=(0, 1))),
     "mlp": (mlp, _settings(alpha=(1.0, 0.01))),
 }
 NAMES = ("logistic", *CLASSIFIERS)

@@ -117,7 +117,7 @@ def _votes(position: Tensor, bins: int, *, cyclic: bool = False) -> Tensor:
 
 
 class Texture(Feature):
-    """Uniform local binary patterns (Ojala et al. 2002, doi:10.1109/TPAMI.2002.1017623) of 8 neighbours at distances 1 and 2,
+    """Uniform local binary patterns (Ojala et al. 2002, doi:10.1109/TPAMI.2002.1017623) of 8 neighbours at distances 1, 2, 4,
     in quarters of the picture, and Haralick's statistics of grey-level co-occurrence (1973, doi:10.1109/TSMC.1973.4309314).
 
     Computed on whole numbers: comparisons come out the same wherever they are made.
@@ -131,7 +131,9 @@ class Texture(Feature):
 
     def forward(self, images: Tensor) -> Tensor:
         grey = self.grey(images)
-        return torch.cat([self._patterns(grey, 1), self._patterns(grey, 2), self._together(grey)], dim=1)
+        return torch.cat(
+            [self._patterns(grey, 1), self._patterns(grey, 2), self._patterns(grey, 4), self._together(grey)], dim=1
+        )
 
     def _patterns(self, grey: Tensor, distance: int) -> Tensor:
         """Shares of the 59 patterns in each quarter, as square roots: (n, 4 * 59)."""
@@ -191,33 +193,3 @@ def uniform_patterns() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         if sum(bits[i] != bits[i - 1] for i in range(8)) <= 2:
             table[code], number = number, number + 1
     return table
-
-
-class Bag(nn.Module):
-    """Local descriptors to one vector: how often each visual word occurs in the picture and in its quarters (Csurka et al.
-    2004; Lazebnik et al. 2006, doi:10.1109/CVPR.2006.68), or how far from its word each lies (VLAD, Jegou et al. 2010,
-    doi:10.1109/CVPR.2010.5540039). Input as `runtime.keypoints.describe` gives it.
-    """
-
-    words: Tensor
-
-    def __init__(self, words: np.ndarray[tuple[int, int], np.dtype[np.float32]], *, vlad: bool) -> None:
-        super().__init__()
-        self.vlad = vlad
-        self.register_buffer("words", torch.from_numpy(words))
-
-    def forward(self, keypoints: Tensor) -> Tensor:
-        """float32 (n, m, 3 + d) to (n, 5 * words) or (n, words * d)."""
-        there, x, y, rows = keypoints[..., :1], keypoints[..., 1:2], keypoints[..., 2:3], keypoints[..., 3:]
-        distance = (self.words * self.words).sum(dim=1) - 2 * torch.matmul(rows, self.words.t())
-        nearest = (distance <= distance.min(dim=2, keepdim=True).values).float() * there  # (n, m, words)
-        if self.vlad:
-            count = nearest.sum(dim=1)[..., None]
-            away = torch.matmul(nearest.transpose(1, 2), rows) - count * self.words
-            away = away / torch.sqrt((away * away).sum(dim=2, keepdim=True) + TINY)
-            return away.flatten(1)
-        left, top = (x < 0.5).float(), (y < 0.5).float()
-        parts = [torch.ones_like(x), left * top, (1 - left) * top, left * (1 - top), (1 - left) * (1 - top)]
-        counts = torch.matmul(torch.cat(parts, dim=2).transpose(1, 2), nearest)  # (n, 5, words)
-        shares = counts / (counts.sum(dim=2, keepdim=True) + TINY)
-        return torch.sqrt(shares + TINY).flatten(1)

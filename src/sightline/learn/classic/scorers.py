@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sightline.learn.logistic import Floats
 
-ROWS = 512  # pictures whose distances to all stored ones are in memory at once
+SHORT = 1e-9  # added to squared lengths before they divide
 LEAST = 0.003  # the smallest share of votes that a label can have, so that no answer is certain
 
 
@@ -57,7 +57,39 @@ class Scaling:
         )
 
 
-def _after(scaling: Scaling, constants: dict[str, NDArray[Any]], *nodes: tuple[str, list[str], str, dict[str, Any]]) -> Piece:
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """(features - middle) @ turn, then made 1 long: distances between what comes out are those of directions (cosine)."""
+
+    middle: Floats  # (d,)
+    turn: Floats  # (d, k)
+
+    def __call__(self, features: Floats) -> Floats:
+        turned = (features - self.middle) @ self.turn
+        return np.asarray(turned / np.sqrt((turned * turned).sum(axis=1, keepdims=True) + SHORT), np.float32)
+
+    def piece(self) -> Piece:
+        constants: dict[str, NDArray[Any]] = {
+            "head.middle": self.middle,
+            "head.turn": self.turn,
+            "head.short": np.array(SHORT, np.float32),
+            "head.rows": np.array([1], np.int64),
+        }
+        nodes: tuple[tuple[str, list[str], list[str], dict[str, Any], str], ...] = (
+            ("Sub", ["embedding", "head.middle"], ["head.away"], {}, ""),
+            ("MatMul", ["head.away", "head.turn"], ["head.turned"], {}, ""),
+            ("Mul", ["head.turned", "head.turned"], ["head.turned.square"], {}, ""),
+            ("ReduceSum", ["head.turned.square", "head.rows"], ["head.turned.length"], {"keepdims": 1}, ""),
+            ("Add", ["head.turned.length", "head.short"], ["head.turned.whole"], {}, ""),
+            ("Sqrt", ["head.turned.whole"], ["head.turned.root"], {}, ""),
+            ("Div", ["head.turned", "head.turned.root"], ["head.scaled"], {}, ""),
+        )
+        return Piece(constants, nodes)
+
+
+def after(
+    scaling: Scaling | Turned, constants: dict[str, NDArray[Any]], *nodes: tuple[str, list[str], str, dict[str, Any]]
+) -> Piece:
     """Scaling, then the nodes (operator, inputs, output, attributes)."""
     first = scaling.piece()
     more = tuple((kind, inputs, [output], attributes, "") for kind, inputs, output, attributes in nodes)
@@ -87,7 +119,7 @@ class Quadratic:
 
     def piece(self) -> Piece:
         constants = {"head.squares": self.squares, "head.linear": self.linear, "head.bias": self.bias}
-        return _after(
+        return after(
             self.scaling,
             constants,
             ("Mul", ["head.scaled", "head.scaled"], "head.squared", {}),
@@ -95,135 +127,6 @@ class Quadratic:
             ("MatMul", ["head.scaled", "head.linear"], "head.second", {}),
             ("Add", ["head.first", "head.second"], "scores", {}),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """decisions = exp(-gamma |x - v|^2) @ weight + bias, and where `votes` is given, scores = clip(decisions, -1, 1) @ votes:
-    the one-against-one machines of a support vector machine, each voting as far as it is sure.
-    """
-
-    scaling: Scaling
-    vectors: Floats  # (m, d), scaled
-    gamma: float
-    weight: Floats  # (m, machines)
-    bias: Floats  # (machines,)
-    votes: Floats | None = None  # (machines, classes)
-
-    @property
-    def width(self) -> int:
-        return int(self.vectors.shape[1])
-
-    @property
-    def classes(self) -> int:
-        return len(self.bias) if self.votes is None else int(self.votes.shape[1])
-
-    def logits(self, features: Floats) -> Floats:
-        x = self.scaling(features)
-        near = [np.exp(-self.gamma * apart(x[at : at + ROWS], self.vectors)) for at in range(0, len(x), ROWS)]
-        return self.combined(np.concatenate(near) if near else np.zeros((0, len(self.vectors)), np.float32))
-
-    def combined(self, near: Floats) -> Floats:
-        """Scores from kernel values (n, m)."""
-        decisions = near @ self.weight + self.bias
-        return np.asarray(decisions if self.votes is None else np.clip(decisions, -1, 1) @ self.votes)
-
-    def piece(self) -> Piece:
-        constants: dict[str, NDArray[Any]] = {
-            **_distance_constants(self.vectors),
-            "head.gamma": np.array(-self.gamma, np.float32),
-            "head.weight": self.weight,
-            "head.bias": self.bias,
-        }
-        last: list[tuple[str, list[str], str, dict[str, Any]]] = []
-        decisions = "scores"
-        if self.votes is not None:
-            constants |= {"head.low": np.array(-1, np.float32), "head.high": np.array(1, np.float32), "head.votes": self.votes}
-            last = [
-                ("Clip", ["head.decisions", "head.low", "head.high"], "head.sure", {}),
-                ("MatMul", ["head.sure", "head.votes"], "scores", {}),
-            ]
-            decisions = "head.decisions"
-        return _after(
-            self.scaling,
-            constants,
-            *_distance_nodes(),
-            ("Mul", ["head.apart", "head.gamma"], "head.exponent", {}),
-            ("Exp", ["head.exponent"], "head.near", {}),
-            ("Gemm", ["head.near", "head.weight", "head.bias"], decisions, {}),
-            *last,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """The k nearest stored pictures vote, each the more the nearer it is compared with the first one left out, whose vote would
-    be 0: w = 1 - (d / d_{k+1})^2. So no picture's vote jumps when two are equally far.
-    """
-
-    scaling: Scaling
-    vectors: Floats  # (m, d), scaled
-    truth: Floats  # (m, classes) 0/1
-    k: int
-    several: bool  # labels a picture
-
-    @property
-    def width(self) -> int:
-        return int(self.vectors.shape[1])
-
-    @property
-    def classes(self) -> int:
-        return int(self.truth.shape[1])
-
-    def logits(self, features: Floats) -> Floats:
-        x = self.scaling(features)
-        found = [self.voted(apart(x[at : at + ROWS], self.vectors)) for at in range(0, len(x), ROWS)]
-        return np.concatenate(found) if found else np.zeros((0, self.classes), np.float32)
-
-    def voted(self, squares: Floats) -> Floats:
-        """Scores from squared distances (n, m)."""
-        order = np.argsort(squares, axis=1, kind="stable")[:, : self.k + 1]
-        chosen = np.take_along_axis(squares, order, axis=1)
-        weight = 1 - chosen / (chosen[:, -1:] + 1e-6)
-        weight[:, -1] = 0
-        weight += 1e-6  # all equally far: equal votes
-        share = np.einsum("nk,nkc->nc", weight, self.truth[order]) / weight.sum(axis=1, keepdims=True)
-        return from_shares(share, several=self.several)
-
-    def piece(self) -> Piece:
-        constants: dict[str, NDArray[Any]] = {
-            **_distance_constants(self.vectors),
-            "head.k": np.array([self.k + 1], np.int64),
-            "head.truth": self.truth,
-            "head.last": np.array([self.k], np.int64),
-            "head.end": np.array([self.k + 1], np.int64),
-            "head.axis": np.array([1], np.int64),
-            "head.tiny": np.array(1e-6, np.float32),
-            "head.one": np.array(1, np.float32),
-            "head.mask": np.array([1.0] * self.k + [0.0], np.float32),
-        }
-        after = shares_nodes(several=self.several)
-        first = _after(
-            self.scaling,
-            {**constants, **after.constants},
-            *_distance_nodes(),
-        )
-        nodes: tuple[tuple[str, list[str], list[str], dict[str, Any], str], ...] = (
-            ("TopK", ["head.apart", "head.k"], ["head.chosen", "head.order"], {"axis": 1, "largest": 0, "sorted": 1}, ""),
-            ("Slice", ["head.chosen", "head.last", "head.end", "head.axis"], ["head.border"], {}, ""),
-            ("Add", ["head.border", "head.tiny"], ["head.bordered"], {}, ""),
-            ("Div", ["head.chosen", "head.bordered"], ["head.ratio"], {}, ""),
-            ("Sub", ["head.one", "head.ratio"], ["head.closer"], {}, ""),
-            ("Mul", ["head.closer", "head.mask"], ["head.masked"], {}, ""),
-            ("Add", ["head.masked", "head.tiny"], ["head.votes"], {}, ""),  # (n, k + 1)
-            ("Gather", ["head.truth", "head.order"], ["head.named"], {"axis": 0}, ""),  # (n, k + 1, classes)
-            ("Unsqueeze", ["head.votes", "head.axis"], ["head.row"], {}, ""),
-            ("MatMul", ["head.row", "head.named"], ["head.sums"], {}, ""),  # (n, 1, classes)
-            ("Squeeze", ["head.sums", "head.axis"], ["head.sum"], {}, ""),
-            ("ReduceSum", ["head.votes", "head.axis"], ["head.all"], {"keepdims": 1}, ""),
-            ("Div", ["head.sum", "head.all"], ["head.share"], {}, ""),
-        )
-        return Piece(first.constants, (*first.nodes, *nodes, *after.nodes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,30 +163,7 @@ class Layers:
             if number != last:
                 source = f"head.active.{number}"
                 nodes.append(("Relu", [target], source, {}))
-        return _after(self.scaling, constants, *nodes)
-
-
-def apart(x: Floats, y: Floats) -> Floats:
-    """Squared distances (n, m), never negative."""
-    return np.asarray(np.maximum((x * x).sum(axis=1)[:, None] - 2 * x @ y.T + (y * y).sum(axis=1), 0))
-
-
-def _distance_constants(vectors: Floats) -> dict[str, NDArray[Any]]:
-    return {
-        "head.vectors": np.ascontiguousarray(-2 * vectors.T, np.float32),
-        "head.lengths": (vectors.astype(np.float64) ** 2).sum(axis=1).astype(np.float32),
-        "head.features": np.array([1], np.int64),
-    }
-
-
-def _distance_nodes() -> tuple[tuple[str, list[str], str, dict[str, Any]], ...]:
-    return (
-        ("Mul", ["head.scaled", "head.scaled"], "head.square", {}),
-        ("ReduceSum", ["head.square", "head.features"], "head.length", {"keepdims": 1}),
-        ("Gemm", ["head.scaled", "head.vectors", "head.lengths"], "head.cross", {}),
-        ("Add", ["head.cross", "head.length"], "head.signed", {}),
-        ("Relu", ["head.signed"], "head.apart", {}),
-    )
+        return after(self.scaling, constants, *nodes)
 
 
 def from_shares(share: NDArray[np.floating], *, several: bool) -> Floats:

@@ -8,34 +8,33 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline import progress
 from sightline.data.targets import targets
-from sightline.errors import DatasetError, SightlineError, UsageError
+from sightline.errors import DatasetError, UsageError
 from sightline.learn import features as computed
 from sightline.learn import graph
 from sightline.learn.classic import classifiers
-from sightline.learn.classic.choose import again, fit_classifier, one_thread
+from sightline.learn.classic.choose import again, fit_classifier
 from sightline.learn.classic.classifiers import Given, Setting
+from sightline.learn.classic.words import find_words
 from sightline.learn.logistic import Floats
 from sightline.learn.ways import Learned, Material, Side, main_score
 from sightline.runtime import keypoints
-from sightline.runtime.model import in_order
-from sightline.runtime.pixels import prepare, read_picture
-from sightline.settings import settings
 from sightline.types import Failure, InputSpec, Item
 
-VERSION = "1"  # raise it when the same features give other numbers
+VERSION = "2"  # raise it when the same features give other numbers
 SIZES = {"hog": 64, "colour": 64, "texture": 64, "sift": 96, "surf": 96}  # pixels a side, unless asked otherwise
+WINDOWED = 96  # of hog:words and hog:vlad
 LEAST = 32
-FEATURES = (*SIZES, "sift:vlad", "surf:vlad")
-WORDS, VLAD_WORDS = 200, 16
-LOOKED, ROWS = 800, 40_000  # pictures, and descriptors of them, that the visual words are made from
+FEATURES = (*SIZES, "hog:words", "hog:vlad", "sift:vlad", "surf:vlad")
+WORDS, VLAD_WORDS = 400, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +67,12 @@ def _named(option: str, name: str, known: tuple[str, ...]) -> str:
 
 def spec_of(asked: Wish, size: int | None, fit: Any = None) -> InputSpec:
     """How pictures are prepared. Raises UsageError for a size below the features' least."""
-    side = size or SIZES[asked.kind]
+    usual = WINDOWED if asked.features in ("hog:words", "hog:vlad") else SIZES[asked.kind]
+    side = size or usual
     if side < LEAST or side % 8:
         raise UsageError(
             f"--features {asked.features} needs pictures of at least {LEAST} pixels a side and a multiple of 8, got {side}",
-            hint=f"the usual size is {SIZES[asked.kind]}",
+            hint=f"the usual size is {usual}",
         )
     return InputSpec(size=side, fit=fit or "pad")
 
@@ -130,41 +130,31 @@ def _quarters(count: int, seed: int) -> list[NDArray[np.intp]]:
 
 def _module(asked: Wish, material: Material, spec: InputSpec) -> Any:
     """The features as a torch module; visual words are made from training pictures."""
-    from sightline.learn.classic.features import Bag, Colour, Hog, Texture
+    import torch
+
+    from sightline.learn.classic.bags import Bag
+    from sightline.learn.classic.features import Colour, Hog, Texture
+    from sightline.learn.classic.windows import Windows
 
     plain = {"hog": Hog, "colour": Colour, "texture": Texture}
     if asked.features in plain:
         return plain[asked.features]().eval()
-    keypoints.check(asked.kind)
     vlad = asked.features.endswith(":vlad")
-    return Bag(_words(asked.kind, material, spec, VLAD_WORDS if vlad else WORDS), vlad=vlad).eval()
 
+    def bag(describe: Callable[[NDArray[np.uint8]], Floats]) -> Any:
+        return Bag(find_words(describe, material, spec, VLAD_WORDS if vlad else WORDS), vlad=vlad).eval()
 
-def _words(kind: str, material: Material, spec: InputSpec, count: int) -> Floats:
-    """Visual words (count, d): k-means of local descriptors of some training pictures."""
-    from sklearn.cluster import KMeans
+    if asked.kind in keypoints.LIBRARIES:
+        keypoints.check(asked.kind)
+        return bag(partial(keypoints.describe, asked.kind))
+    windows = Windows().eval()
 
-    rng = np.random.default_rng(material.seed)
-    some = [material.train[place] for place in np.sort(rng.permutation(len(material.train))[:LOOKED])]
+    def rows(images: NDArray[np.uint8]) -> Floats:
+        with torch.inference_mode():
+            found: Floats = windows(torch.from_numpy(images)).numpy()
+        return found
 
-    def one(item: Item) -> Floats:
-        try:
-            return np.asarray(keypoints.describe(kind, prepare(read_picture(item.uri), spec)[None])[0, :, 3:])
-        except SightlineError:
-            return np.zeros((0, keypoints.WIDTHS[kind]), np.float32)
-
-    looked = progress.track(in_order(one, some, settings().threads), "Collecting visual words", len(some))
-    rows = np.concatenate(list(looked))
-    rows = rows[np.abs(rows).sum(axis=1) > 1e-6]
-    if len(rows) < count:
-        raise DatasetError(
-            f"only {len(rows)} keypoints on {len(some)} pictures, too few for {count} visual words",
-            hint="add pictures, or use --features hog",
-        )
-    rows = rows[np.sort(rng.permutation(len(rows))[:ROWS])]
-    with one_thread():
-        found = KMeans(count, n_init=1, max_iter=25, random_state=material.seed, algorithm="lloyd").fit(rows)
-    return np.array(found.cluster_centers_, np.float32, order="C")
+    return torch.nn.Sequential(windows, bag(rows)).eval()
 
 
 def _graph(asked: Wish, module: Any, spec: InputSpec) -> tuple[bytes, str]:
@@ -173,11 +163,16 @@ def _graph(asked: Wish, module: Any, spec: InputSpec) -> tuple[bytes, str]:
 
     if asked.kind not in keypoints.LIBRARIES:
         example: Any = torch.zeros(2, spec.size, spec.size, 3, dtype=torch.uint8)
-        return graph.exported(module, example, "image"), f"classic-{asked.features}-{VERSION}-{spec.size}"
+        made = f"-{_fingerprint(module[1])}" if ":" in asked.features else ""
+        key = f"classic-{asked.features.replace(':', '-')}-{VERSION}-{spec.size}{made}"
+        return graph.exported(module, example, "image"), key
     example = torch.zeros(2, 5, 3 + keypoints.WIDTHS[asked.kind])
     content = graph.exported(module, example, "keypoints", free=2, facts={keypoints.METADATA: asked.kind})
-    words = hashlib.sha256(module.words.numpy().tobytes()).hexdigest()[:16]
-    return content, f"classic-{asked.features.replace(':', '-')}-{VERSION}-{words}"
+    return content, f"classic-{asked.features.replace(':', '-')}-{VERSION}-{_fingerprint(module)}"
+
+
+def _fingerprint(bag: Any) -> str:
+    return hashlib.sha256(b"".join(part.numpy().tobytes() for part in (bag.mean, bag.turn, bag.words))).hexdigest()[:16]
 
 
 def _reference(asked: Wish, module: Any, scorer: Any) -> Any:
