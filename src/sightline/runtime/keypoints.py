@@ -59,12 +59,19 @@ def describe(kind: str, images: NDArray[np.uint8]) -> Floats:
 
     Columns: 1 for a keypoint and 0 for padding, x and y in 0..1, the descriptor (d = 128 for SIFT, 64 for SURF).
     """
-    found = [_KINDS[kind](image) for image in images]
+    found = [_KINDS[kind](image)[0] for image in images]
     most = max((len(one) for one in found), default=0) or 1
     padded = np.zeros((len(images), most, 3 + WIDTHS[kind]), np.float32)
     for place, one in enumerate(found):
         padded[place, : len(one)] = one
     return padded
+
+
+def shapes(kind: str, image: NDArray[np.uint8]) -> Floats:
+    """Radius (a share of the picture's side), angle (radians) and 1 for found, 0 for on a grid: float32 (m, 3), a row for each
+    that `describe` gives for the picture (size, size, 3).
+    """
+    return _KINDS[kind](image)[1]
 
 
 def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -83,7 +90,7 @@ def places(side: int) -> list[tuple[float, float, float]]:
     return found
 
 
-def _sift(image: NDArray[np.uint8]) -> Floats:
+def _sift(image: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     """SIFT (Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94) at found keypoints and on a grid, upright there; rows are the
     square roots of L1-normalised descriptors (Arandjelovic and Zisserman 2012, doi:10.1109/CVPR.2012.6248018).
     """
@@ -95,10 +102,13 @@ def _sift(image: NDArray[np.uint8]) -> Floats:
     points, rows = sift.compute(grey, (*sift.detect(grey, None), *grid))
     described = np.asarray(rows, np.float32)
     described = np.sqrt(described / np.maximum(described.sum(axis=1, keepdims=True), 1e-6))
-    return _rows(np.array([point.pt for point in points], np.float32), described, len(grey))
+    angles = np.radians([max(point.angle, 0.0) for point in points])
+    shape = np.stack([np.array([point.size for point in points]) / 2 / len(grey), angles, np.ones(len(points))], axis=1)
+    shape[len(points) - len(grid) :, 2] = 0
+    return _rows(np.array([point.pt for point in points], np.float32), described, len(grey)), shape.astype(np.float32)
 
 
-def _surf(image: NDArray[np.uint8]) -> Floats:
+def _surf(image: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     """SURF (Bay et al. 2008, doi:10.1016/j.cviu.2007.09.014) at found keypoints and on a grid. The picture's rim is continued
     outwards: mahotas leaves out points whose surroundings are not inside.
     """
@@ -114,11 +124,13 @@ def _surf(image: NDArray[np.uint8]) -> Floats:
     regular = np.asarray(surf.descriptors(grey, grid), np.float32).reshape(-1, 70)
     every = np.concatenate([found, regular])
     where = np.clip((every[:, [1, 0]] - RIM) / LARGER, 0, len(image)).astype(np.float32)
-    return _rows(where, np.nan_to_num(every[:, 6:]), len(image))
+    shape = np.stack([every[:, 2] * 2 / side, every[:, 5], np.ones(len(every), np.float32)], axis=1)  # a blob is 2 scales wide
+    shape[len(found) :, 2] = 0
+    return _rows(where, np.nan_to_num(every[:, 6:]), len(image)), shape
 
 
 def _rows(where: Floats, described: Floats, side: int) -> Floats:
     return np.concatenate([np.ones((len(where), 1), np.float32), where / side, described], axis=1).astype(np.float32)
 
 
-_KINDS: dict[str, Callable[[NDArray[np.uint8]], Floats]] = {"sift": _sift, "surf": _surf}
+_KINDS: dict[str, Callable[[NDArray[np.uint8]], tuple[Floats, Floats]]] = {"sift": _sift, "surf": _surf}

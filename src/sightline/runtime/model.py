@@ -54,7 +54,11 @@ class Model:
 
     def answer(self, images: NDArray[np.uint8]) -> Answers:
         """Scores for prepared pictures, uint8 (n, size, size, 3); of a clip model for clips (n, frames, size, size, 3)."""
-        return Answers(*self._session.run(OUTPUTS, self._given(images)))
+        return self.answer_given(self._given(images))
+
+    def answer_given(self, given: dict[str, NDArray[Any]]) -> Answers:
+        """Scores for what the graph itself takes: {"image": pixels}, or {"keypoints": rows} (`runtime/keypoints.py`)."""
+        return Answers(*self._session.run(OUTPUTS, given))
 
     def predict(
         self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8], name: str = "", top: int | None = None

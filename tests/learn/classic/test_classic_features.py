@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 from sightline.learn import graph  # noqa: E402
 from sightline.learn.classic.bags import Bag  # noqa: E402
 from sightline.learn.classic.features import Colour, Hog, Texture, uniform_patterns  # noqa: E402
+from sightline.learn.classic.windows import Windows, reaches  # noqa: E402
 from sightline.learn.classic.words import Vocabulary  # noqa: E402
 from sightline.runtime.model import open_session  # noqa: E402
 
@@ -37,6 +38,28 @@ def test_the_graph_answers_like_torch(kind: type, width: int):
     assert told.shape == (4, width)
     np.testing.assert_allclose(told, run(kind(), images), atol=1e-4)
     assert np.isfinite(session.run(["embedding"], {"image": np.full((1, 64, 64, 3), 128, np.uint8)})[0]).all(), "a flat picture"
+
+
+def test_windows_answer_like_torch_for_any_number_of_pictures():
+    images = pictures(3)
+    vocabulary = Vocabulary(np.zeros(128), np.eye(128)[:, :20], np.random.default_rng(0).normal(0, 0.1, (7, 20)))
+    for vlad, length in ((False, 35), (True, 140)):
+        whole = torch.nn.Sequential(Windows(), Bag(vocabulary, vlad=vlad)).eval()
+        session = open_session(graph.exported(whole, torch.from_numpy(images[:2]), "image"))
+        for count in (1, 3):
+            told = session.run(["embedding"], {"image": images[:count]})[0]
+            assert told.shape == (count, length)
+            np.testing.assert_allclose(told, run(whole, images[:count]), atol=1e-4)
+            np.testing.assert_allclose((told**2).sum(axis=1), 1, atol=1e-3)
+    rows = run(Windows(), images)
+    assert rows.shape[1] == len(reaches(64))
+    assert np.abs(run(Windows(), np.full((1, 64, 64, 3), 90, np.uint8))[..., 3:]).max() < 0.05, "nothing to describe"
+
+
+def test_windows_tell_light_edges_from_dark_ones():
+    ramp = np.tile(np.linspace(0, 250, 64).astype(np.uint8)[None, :, None], (1, 64, 1, 3))
+    sums = [run(Windows(), image)[0, :, 3:].sum(axis=0).reshape(16, 8).sum(axis=0) for image in (ramp, ramp[:, :, ::-1].copy())]
+    assert [int(one.argmax()) for one in sums] == [0, 4]
 
 
 def test_hog_sees_orientation():

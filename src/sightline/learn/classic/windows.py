@@ -34,7 +34,7 @@ class Windows(nn.Module):
         return torch.cat(found, dim=1)
 
     def _rows(self, cells: Tensor) -> Tensor:
-        n, rows, columns = int(cells.shape[0]), int(cells.shape[2]) - SIDE + 1, int(cells.shape[3]) - SIDE + 1
+        rows, columns = int(cells.shape[2]) - SIDE + 1, int(cells.shape[3]) - SIDE + 1
         shifted = [cells[:, :, i : i + rows, j : j + columns] for i in range(SIDE) for j in range(SIDE)]
         window = torch.cat(shifted, dim=1).flatten(2).transpose(1, 2)  # (n, m, 128)
         window = window / torch.sqrt((window * window).sum(dim=2, keepdim=True) + 0.02)  # the floor keeps flat windows short
@@ -43,7 +43,7 @@ class Windows(nn.Module):
         x = ((torch.arange(columns) + SIDE / 2) / int(cells.shape[3])).repeat(rows)
         y = ((torch.arange(rows) + SIDE / 2) / int(cells.shape[2])).repeat_interleave(columns)
         place = torch.stack([torch.ones_like(x), x, y], dim=1)
-        return torch.cat([place.expand(n, -1, -1).to(window.dtype), window], dim=2)
+        return torch.cat([place[None] + 0 * window[..., :1], window], dim=2)  # so the graph takes any number of pictures
 
 
 def reaches(side: int) -> list[float]:
