@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Task = Literal["binary", "multiclass", "multilabel", "detection"]  # yes/no, one of many, several labels, objects with places
 Split = Literal["train", "val", "test"]
-Way = Literal["probe", "fine-tune", "scratch", "classic", "clip"]
+Way = Literal["probe", "fine-tune", "scratch", "classic", "clip", "dbn", "autoencoder"]
 Size = Literal["tiny", "small", "medium", "large"]
 Flag = Literal["unsure", "unknown"]
 Box = tuple[float, float, float, float]

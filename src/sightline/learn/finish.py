@@ -6,6 +6,7 @@ Knows the arrays of a way that was gone, not which ways there are.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from sightline.errors import ParityError, SightlineError
 from sightline.learn import export, graph
 from sightline.learn.logistic import Floats
 from sightline.learn.probe import Head
-from sightline.learn.ways import Learned, Material
+from sightline.learn.ways import Drawing, Learned, Material
 from sightline.measure.calibration import choose_thresholds, choose_unsure, fit_temperature, to_probabilities
 from sightline.measure.novelty import choose_unknown, distances, fit_novelty
 from sightline.runtime.model import in_order, prepared
@@ -59,6 +60,8 @@ class Trained:
     baselines: dict[str, Score]
     failures: tuple[Failure, ...]
     seconds: dict[str, float] = field(default_factory=dict)
+    drawings: tuple[Drawing, ...] = ()  # what it has learned, for the report
+    parts: Mapping[str, bytes] = field(default_factory=dict)  # further files of the bundle
 
 
 def finish(learned: Learned, material: Material, recipe: Recipe) -> Trained:
@@ -103,6 +106,8 @@ def finish(learned: Learned, material: Material, recipe: Recipe) -> Trained:
         curve=learned.curve,
         baselines={},
         failures=learned.failures,
+        drawings=learned.drawings,
+        parts=learned.parts,
     )
 
 
@@ -130,7 +135,7 @@ def _prove(onnx: bytes, network: Classifier | None, learned: Learned, temperatur
     read = list(in_order(lambda item: _pixels(item, learned.spec), [learned.val.items[i] for i in some], settings().threads))
     images = np.stack([image for image in read if image is not None])
     if network is not None:
-        logits = _eager_logits(network, images)
+        logits = _eager_logits(network, learned.denoiser(images) if learned.denoiser else images)
     else:
         assert learned.reference is not None  # _whole has seen to it
         logits = learned.reference(images)

@@ -24,6 +24,8 @@ from sightline.learn.backbones import Fit, Start, choose, missing
 from sightline.learn.balance import Balance
 from sightline.learn.baseline import baselines
 from sightline.learn.finish import Trained, finish
+from sightline.learn.layerwise import denoiser as denoising
+from sightline.learn.layerwise import way as layerwise
 from sightline.learn.recipes import read_recipe
 from sightline.learn.search.space import input_of
 from sightline.learn.values import Values, written
@@ -58,6 +60,8 @@ class TrainRequest:
     frames: int = 16  # way "clip": how many of a clip are looked at
     teacher: Path | None = None  # a bundle whose answers a network learns from, too (teacher.py)
     log: Log | None = None  # who is told of every epoch of a network (writers.py)
+    pretrain: str | None = None  # ways "dbn", "autoencoder": a folder of pictures without labels
+    denoiser: str | None = None  # a bundle of way "autoencoder", in front of the network (layerwise/denoiser.py)
     values: Values = ()  # of a network's training, by name and as written, sorted (values.py): ("lr", "0.003")
 
 
@@ -68,6 +72,7 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
     """
     seconds: dict[str, float] = {}
     material = material_of(dataset, request.seed)
+    layerwise.check(request)
     if request.augment is not None:
         read_recipe(request.augment)  # said to be impossible before anything is computed
     if request.teacher is not None:
@@ -77,6 +82,10 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
             raise missing_extra("deep", "training")
     if request.way == "classic":
         return _classic(material, request, seconds)
+    if request.denoiser is not None:
+        material = replace(material, denoiser=denoising.read(request.denoiser))
+    if request.way in ("dbn", "autoencoder"):
+        return _layerwise(material, request, run, seconds)
     if request.backbone:
         names.check(request.backbone)
     with _timed(seconds, "choosing"):
@@ -126,6 +135,18 @@ def _classic(material: Material, request: TrainRequest, seconds: dict[str, float
         learned = classic.by_classic(material, asked, spec, dict(request.setting) or None)
     why = f"{asked.classifier} on {asked.features} features: asked for"
     recipe = _recipe(learned, request, why).model_copy(update={"backbone": f"{asked.features} + {asked.classifier}"})
+    with _timed(seconds, "finishing"):
+        trained = finish(learned, material, recipe)
+    with _timed(seconds, "baselines"):
+        lower = _baselines(learned, material, request)
+    return replace(trained, baselines=lower, seconds=seconds)
+
+
+def _layerwise(material: Material, request: TrainRequest, run: Path, seconds: dict[str, float]) -> Trained:
+    """Layers that learn without labels first."""
+    with _timed(seconds, "training"):
+        learned, why = layerwise.by_layers(material, request, run, _wishes(request))
+    recipe = _recipe(learned, request, why).model_copy(update={"backbone": f"{request.way}-{request.size}"})
     with _timed(seconds, "finishing"):
         trained = finish(learned, material, recipe)
     with _timed(seconds, "baselines"):

@@ -6,8 +6,8 @@ Each ends as the same value, `Learned`: an embedding graph, a head, and what cal
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,9 @@ from sightline.settings import settings
 from sightline.types import Failure, InputSpec, Item, Size, Task, Way
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from sightline.learn.layerwise.denoiser import Denoiser
     from sightline.learn.network import Classifier
     from sightline.learn.plan import Plan
     from sightline.learn.step import TrainingData
@@ -51,6 +54,16 @@ class Material:
     classes: tuple[str, ...]
     task: Task
     seed: int
+    denoiser: Denoiser | None = None  # stands in front of the network, in the exported model too
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What a model has learned, as a picture uint8 (h, w, 3) for its report."""
+
+    pixels: NDArray[np.uint8]
+    name: str
+    caption: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,9 @@ class Learned:
     reference: Callable[[NDArray[np.uint8]], Floats] | None = None  # logits of prepared pictures, where there is no network
     network: Classifier | None = None  # the trained network; None: the frozen one of `start`
     start: Start | None = None
+    denoiser: Denoiser | None = None  # in front of `network`, and in `graph` already
+    drawings: tuple[Drawing, ...] = ()  # for the report
+    parts: Mapping[str, bytes] = field(default_factory=dict)  # further files of the bundle
 
     def score(self) -> tuple[float, float]:
         """Main score on the validation pictures, and minus their loss, which decides between equal scores."""
@@ -89,6 +105,8 @@ class Learned:
 def by_probe(material: Material, start: Start, balance: Balance = "auto", strength: float | None = None) -> Learned:
     """A linear head on the frozen features of a pretrained network. `strength`: C, instead of choosing it."""
     frozen, key = graph.backbone_graph(start)
+    if material.denoiser:
+        frozen, key = material.denoiser.front(frozen), f"{key}-{material.denoiser.key}"
     everything = (*material.train, *material.val)
     found = features.compute(everything, frozen, key, start.input)
     cut = int(np.searchsorted(found.kept, len(material.train)))
@@ -131,6 +149,7 @@ def by_probe(material: Material, start: Start, balance: Balance = "auto", streng
         },
         failures=found.failures,
         start=start,
+        denoiser=material.denoiser,
     )
     return replace(learned, curve=(*curve, (len(train.items), learned.score()[0])))
 
@@ -166,10 +185,11 @@ def prepare_network(
     balance: Balance = "auto",
     backbone: str | None = None,
     values: Values = (),
+    body: Callable[[], tuple[nn.Module, int]] | None = None,
 ) -> Prepared:
     """The pretrained network with the probe's head; or, from scratch (`spec` then says the input), the network of the zoo or
-    timm that `backbone` names, or a small one of ours. Pictures decoded. `changes` of the training pictures replace the plan's;
-    `flip` decides about mirroring, whatever else is said; `values` of the plan, by name, come last.
+    timm that `backbone` names, the one `body` builds, or a small one of ours. Pictures decoded. `changes` of the training
+    pictures replace the plan's; `flip` decides about mirroring, whatever else is said; `values` of the plan, by name, come last.
     """
     from sightline.learn import cache
     from sightline.learn.augment import asked_for
@@ -187,9 +207,9 @@ def prepare_network(
         if start:
             network = graph.classifier(start, count, dropout=0.2)
         else:
-            body, width = from_scratch(backbone, spec.size) if backbone else small_resnet(size)
-            network = Classifier(body, width, count, mean=spec.mean, std=spec.std)
-            if not any("BatchNorm" in type(module).__name__ for module in body.modules()):
+            below, width = body() if body else from_scratch(backbone, spec.size) if backbone else small_resnet(size)
+            network = Classifier(below, width, count, mean=spec.mean, std=spec.std)
+            if not any("BatchNorm" in type(module).__name__ for module in below.modules()):
                 plan = replace(plan, lr=BARE_RATE)
     if probe and isinstance(probe.head, Head):
         with torch.no_grad():
@@ -218,7 +238,10 @@ def _training_data(material: Material, train: Any, val: Any) -> TrainingData:
         truth = targets([items[place] for place in kept], material.classes, material.task)
         return truth.astype(np.float32) if material.task == "multilabel" else truth
 
-    return TrainingData(train.pictures, numbers(material.train, train.kept), val.pictures, numbers(material.val, val.kept))
+    clean = material.denoiser or (lambda pictures: pictures)
+    return TrainingData(
+        clean(train.pictures), numbers(material.train, train.kept), clean(val.pictures), numbers(material.val, val.kept)
+    )
 
 
 def epochs_within(prepared: Prepared, minutes: float) -> int:
@@ -245,15 +268,21 @@ def taught(prepared: Prepared, material: Material, teacher: Path | None) -> Prep
 
 def by_network(material: Material, prepared: Prepared, minutes: float | None, run: Path, log: Log | None = None) -> Learned:
     """Train the network; goes on where an earlier run in the folder `run` was stopped."""
-    from sightline.learn import writers
+    from sightline.learn import parallel, writers
     from sightline.learn.loop import train_network
 
+    crew = parallel.crew()
+    crew.let_in()
     teacher = prepared.data.teacher
     company = {"teacher": f"{teacher.name} {teacher.id}"} if teacher else {}
-    with writers.opened(log, {"minutes": minutes, **prepared.plan.values(), **company}) as on_epoch:
+    with writers.opened(log if crew.first else None, {"minutes": minutes, **prepared.plan.values(), **company}) as on_epoch:
         trained = train_network(prepared.network, prepared.data, prepared.plan, run, minutes=minutes, on_epoch=on_epoch)
+    if not crew.first:
+        raise SystemExit(0)  # the first process calibrates, exports and tells: the others have done their part
     network = prepared.network.to("cpu").float().eval()
     exported = graph.embedding_graph(network, prepared.spec.size)
+    if material.denoiser:
+        exported = material.denoiser.front(exported)
     some = np.sort(np.random.default_rng(material.seed).permutation(len(material.train))[:SAMPLE])
     sides: list[Side] = []
     failures: list[Failure] = []
@@ -277,6 +306,7 @@ def by_network(material: Material, prepared: Prepared, minutes: float | None, ru
         failures=tuple({failure.picture: failure for failure in (*prepared.failures, *failures)}.values()),
         network=network,
         start=prepared.start,
+        denoiser=material.denoiser,
     )
 
 

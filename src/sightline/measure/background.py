@@ -82,12 +82,13 @@ def _history(data: ReportData, kind: str) -> str:
 
 
 def sights(data: ReportData) -> str:
-    """What a model of hand-made features looks at, drawn on pictures."""
+    """What a model of hand-made features looks at, or what layers have learned without labels."""
     if not data.sights:
         return ""
     rows = [f"<li>{picture(one.picture, one.name, 320)}<p class='name'>{words(tail(one.name))}</p></li>" for one in data.sights]
-    note = f'<p class="note">{words(data.sights[0].caption, 200)}</p>'
-    return f'{note}<ul class="gallery">{"".join(rows)}</ul>'
+    captions = dict.fromkeys(one.caption for one in data.sights)
+    notes = "".join(f'<p class="note">{words(caption, 200)}</p>' for caption in captions)
+    return f'{notes}<ul class="gallery">{"".join(rows)}</ul>'
 
 
 def health(data: ReportData) -> str:

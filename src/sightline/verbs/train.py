@@ -33,7 +33,7 @@ def train(
     size: Size = "small",
     minutes: float | None = None,
     seed: int = 0,
-    way: Literal["auto", "probe", "fine-tune", "scratch", "classic", "clip"] = "auto",
+    way: Literal["auto", "probe", "fine-tune", "scratch", "classic", "clip", "dbn", "autoencoder"] = "auto",
     backbone: str | None = None,
     features: str | None = None,
     classifier: str | None = None,
@@ -41,6 +41,8 @@ def train(
     frames: int | None = None,
     input_size: int | None = None,
     prepare: str = "",
+    pretrain: str | None = None,
+    denoiser: str | None = None,
     fit: Literal["crop", "squash", "pad"] | None = None,
     augment: str | None = None,
     balance: Literal["auto", "none", "weights", "sampler", "sampler-full", "focal"] = "auto",
@@ -71,6 +73,7 @@ def train(
         seed: Of everything that is random; the same seed gives the same model.
         way: probe (a head on frozen features: seconds), fine-tune, scratch; auto chooses from data, hardware and time.
             classic: no network at all, but --features and --classifier. clip: short videos, or folders of frames, as a whole.
+            dbn, autoencoder: layers that learn without labels first, a deep belief network or a denoising autoencoder.
         backbone: A network by name, instead of the one the size means: see `sightline models zoo`; or any name of timm's.
         cell: What remembers while a clip goes by: gru or lstm; the average of the frames is always tried beside it.
         frames: How many frames of a clip are looked at, evenly spread; 16 without it.
@@ -79,6 +82,8 @@ def train(
         classifier: Who decides about them: svm, svm-rbf, logistic, sgd, bayes, tree, forest, knn, mlp.
         prepare: What is done to every picture before the model sees it, now and later: white-balance, equalise, denoise,
             sharpen:0.5, brightness:1.2, contrast:1.2, grey; several with commas, in this order.
+        pretrain: A folder of pictures without labels that dbn and autoencoder learn from first, beside the training pictures.
+        denoiser: A model of way autoencoder, by path or name, that takes noise away in front of the network, now and later.
         fit: How a picture becomes square: the middle cut out, both sides stretched, or the whole picture on a grey ground.
         augment: How pictures change while a network learns: none, light, medium, strong, or flip,rotate:15,erase:0.2.
         balance: Small classes beside large ones: weights (their pictures count more), sampler (they are drawn more often),
@@ -105,6 +110,7 @@ def train(
     """
     from sightline.learn.fit import TrainRequest
     from sightline.learn.fit import fit as learn
+    from sightline.learn.layerwise.names import layered
     from sightline.runtime.bundle import set_latest
     from sightline.verbs import beside, clip_training, comparing, folding, searching, tuning
 
@@ -118,14 +124,14 @@ def train(
     asked |= {"input_size": input_size, "fit": fit, "balance": balance, **_changes(prepare, augment, plan)}
     asked |= _classic(asked, features, classifier)
     asked |= clip_training.wishes(data, way, cell, frames)
+    asked |= layered(way, pretrain=pretrain, denoiser=denoiser, backbone=backbone, input_size=input_size)
     request = TrainRequest(**asked)
     bench = {"compare": compare, "effort": effort, "keep": keep, "folds": folds}
     bench |= {"tune": tune, **searching.wishes(search, trials, max_parameters, max_size, max_latency)}
     bench = {name: value for name, value in bench.items() if value is not None and value is not False}
     _bench_allowed(request, bench)
-    guide, known_as = beside.taught(request, teacher)
-    kinds = beside.told(request, log, bench)
-    bench |= known_as
+    company = beside.company(request, bench, teacher, log)
+    bench |= company.key
     if request.way == "clip":
         clip_training.check(asked, {**bench, "teacher": teacher, "log": log})
         dataset, seen, findings, parents = clip_training.read(data, val, seed)
@@ -134,7 +140,7 @@ def train(
     run = settings().home / "runs" / _key(dataset, {**asked, **bench})
     left = _left(run, out, dataset)
     target, replace = (left, True) if left else (_target(out, _name(data, dataset), replace=replace), replace)
-    request = beside.company(request, guide, kinds, target.name)
+    request = beside.joined(request, company, target.name)
     work = comparing.Work(dataset, seen, findings, run, target.name)
     if compare or effort:
         who = comparing.contenders(compare, effort, request, len(dataset.part("train")))

@@ -116,11 +116,11 @@ def store(
         findings=findings,
         pairs=outcome.pairs(findings, dataset.items),
         failures=answered.failures,
-        sights=_sights(card, answered.items),
+        sights=_sights(card, answered.items) + _learned(trained),
         created=card.created,
     )
     known = seen.aligned(dataset.model_copy(update={"items": dataset.part("train")}))
-    contents = {ONNX: trained.onnx, FINGERPRINTS: pack(known.hashes, known.miniatures)}
+    contents = {ONNX: trained.onnx, FINGERPRINTS: pack(known.hashes, known.miniatures), **trained.parts}
     if trained.weights is not None:
         contents[WEIGHTS] = trained.weights
     page = outcome.report_page(story, answered, card)
@@ -170,6 +170,16 @@ def _sights(card: Card, items: Sequence[Item]) -> tuple[Sight, ...]:
             continue
         found.append(Sight(picture=thumbnail(drawn, SIDE), name=item.name, caption=caption))
     return tuple(found)
+
+
+def _learned(trained: Trained) -> tuple[Sight, ...]:
+    """What layers have learned without labels."""
+    from sightline.measure.report_data import Sight
+    from sightline.measure.thumbnails import thumbnail
+
+    return tuple(
+        Sight(picture=thumbnail(one.pixels, len(one.pixels)), name=one.name, caption=one.caption) for one in trained.drawings
+    )
 
 
 _LIMITS = (
