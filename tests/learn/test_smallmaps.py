@@ -34,6 +34,28 @@ def test_product_and_convolution_agree_both_ways(kernel, stride, padding, side):
         assert torch.allclose(one, other, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "side"), [(3, 1, 1, 4), (3, 2, 1, 8), (1, 2, 0, 7), (5, 1, 2, 3), (3, (1, 2), 1, 5)]
+)
+def test_in_half_precision_the_gradients_agree_too(kernel, stride, padding, side):
+    torch.manual_seed(0)
+    plain = nn.Conv2d(160, 164, kernel, stride, padding, bias=False).to(memory_format=torch.channels_last)
+    product = copy.deepcopy(plain)
+    use_products(product)
+    x, results = torch.randn(3, 160, side, side), []
+    for module in (plain, product):
+        given = x.clone().contiguous(memory_format=torch.channels_last).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            out = module(given)
+        out.float().square().sum().backward()
+        results.append((out.float(), given.grad, module.weight.grad))
+    assert "_Gradients" in str(out.grad_fn)
+    for one, other in zip(*results, strict=True):
+        assert one.shape == other.shape
+        assert one.dtype == other.dtype
+        assert (one - other).abs().max() <= 0.02 * one.abs().max()
+
+
 def test_only_plain_convolutions_in_training_are_touched_and_it_can_be_undone(monkeypatch):
     model = nn.Sequential(
         nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, groups=2), nn.Conv2d(4, 4, 3, dilation=2)

@@ -1,17 +1,22 @@
-"""Convolutions on tiny maps as matrix products while training on a CPU. Changes speed, not results; knows nothing of training.
+"""Convolutions on small maps as matrix products while training on a CPU. Changes speed, not results; knows nothing of training.
 
-The last stage of a deep network on small pictures works on maps of 2 x 2 or 1 x 1 positions. There oneDNN's direct kernels
-take 5 x as long as the matrix product of the same size (bfloat16, 512 channels, 2 x 2, batch 64, one core: 65 ms against 12
-ms, both ways together).
+The last stages of a deep network on small pictures have many channels on few positions. On 2 x 2 positions and fewer oneDNN's
+direct kernels take 5 x as long as the matrix product of the same size (bfloat16, 512 channels, batch 64, one core: 65 against
+12 ms, both ways together). On somewhat larger maps only its gradients of the weights are slow (512 channels on 4 x 4: 40 ms
+against 10 ms; 256 on 8 x 8: 14 against 12; 128 on 8 x 8: 3.2 against 4.9; in float32 nothing is gained).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-POSITIONS = 4  # output positions up to which the product is faster (4 x 4 maps: no gain measured)
+POSITIONS = 4  # output positions up to which the product is faster in every direction
+SLOW = 32  # channels for each position of a side from which the weights' gradients are: 128 on 4 x 4, 256 on 8 x 8
 
 
 class _Product(nn.Conv2d):
@@ -24,18 +29,55 @@ class _Product(nn.Conv2d):
         pad_y, pad_x = int(self.padding[0]), int(self.padding[1])
         height = (input.shape[2] + 2 * pad_y - high) // down + 1
         width = (input.shape[3] + 2 * pad_x - wide) // right + 1
-        if not 0 < height * width <= POSITIONS:
+        if height * width <= 0:
             return super().forward(input)
-        padded = functional.pad(input.permute(0, 2, 3, 1), (0, 0, pad_x, pad_x, pad_y, pad_y))  # (n, h, w, c)
-        taps = [
-            padded[:, y : y + down * (height - 1) + 1 : down, x : x + right * (width - 1) + 1 : right]
-            for y in range(high)
-            for x in range(wide)
-        ]
-        windows = torch.cat(taps, 3).flatten(0, 2)  # (n * height * width, kernel * c)
+        if height * width > POSITIONS:
+            slow = min(self.weight.shape[:2]) >= SLOW * max(height, width) and torch.is_autocast_enabled("cpu")
+            if slow and self.bias is None:
+                return cast(Tensor, _Gradients.apply(input, self.weight, (down, right), (pad_y, pad_x)))  # type: ignore[no-untyped-call]
+            return super().forward(input)
+        taps = _taps(input, (high, wide), (down, right), (pad_y, pad_x))
+        windows = torch.cat([tap for _, _, tap in taps], 3).flatten(0, 2)  # (n * height * width, kernel * c)
         kernels = self.weight.permute(0, 2, 3, 1).flatten(1)  # the same memory when it lies channels_last
         out = functional.linear(windows, kernels, self.bias)
         return out.view(len(input), height, width, -1).permute(0, 3, 1, 2)
+
+
+class _Gradients(torch.autograd.Function):
+    """A convolution whose weights' gradient is one product for each position of the kernel."""
+
+    @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.bfloat16)  # type: ignore[untyped-decorator]  # as for convolutions
+    def forward(ctx: Any, input: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
+        ctx.save_for_backward(input, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return functional.conv2d(input, weight, None, stride, padding)
+
+    @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        input, weight = ctx.saved_tensors
+        stride, padding = ctx.stride, ctx.padding
+        wanted = (ctx.needs_input_grad[0], False, False)
+        into = torch.ops.aten.convolution_backward(
+            grad, input, weight, None, stride, padding, (1, 1), False, (0, 0), 1, wanted
+        )[0]
+        flat = grad.permute(0, 2, 3, 1).flatten(0, 2).t()  # (kernels, n * height * width)
+        found = torch.empty((len(weight), *weight.shape[2:], weight.shape[1]), dtype=weight.dtype)
+        for y, x, tap in _taps(input, (weight.shape[2], weight.shape[3]), stride, padding):
+            found[:, y, x] = flat @ tap.flatten(0, 2)
+        return into, found.permute(0, 3, 1, 2), None, None
+
+
+def _taps(
+    input: Tensor, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+) -> Iterator[tuple[int, int, Tensor]]:
+    """What each position (y, x) of the kernel sees: views (n, height, width, c) of the padded input."""
+    padded = functional.pad(input.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0]))
+    down, right = ((padded.shape[1 + axis] - kernel[axis]) // stride[axis] * stride[axis] + 1 for axis in range(2))
+    for y in range(kernel[0]):
+        for x in range(kernel[1]):
+            yield y, x, padded[:, y : y + down : stride[0], x : x + right : stride[1]]
 
 
 def use_products(model: nn.Module) -> None:
