@@ -189,7 +189,7 @@ def prepare_network(
 ) -> Prepared:
     """The pretrained network with the probe's head; or, from scratch (`spec` then says the input), the network of the zoo or
     timm that `backbone` names, the one `body` builds, or a small one of ours. Pictures decoded. `changes` of the training
-    pictures replace the plan's; `flip` decides about mirroring, whatever else is said; `values` of the plan, by name, come last.
+    pictures replace the plan's; `flip` decides about mirroring, whatever else is said; `values` of the plan come last.
     """
     from sightline.learn import cache
     from sightline.learn.augment import asked_for

@@ -123,8 +123,9 @@ def train(
     asked: dict[str, Any] = {"size": size, "minutes": minutes, "seed": seed, "way": way, "backbone": backbone}
     asked |= {"input_size": input_size, "fit": fit, "balance": balance, **_changes(prepare, augment, plan)}
     asked |= _classic(asked, features, classifier)
-    asked |= clip_training.wishes(data, way, cell, frames)
-    asked |= layered(way, pretrain=pretrain, denoiser=denoiser, backbone=backbone, input_size=input_size)
+    asked |= clip_training.wishes(data, way, cell, frames) | layered(
+        way, pretrain=pretrain, denoiser=denoiser, backbone=backbone, input_size=input_size
+    )
     request = TrainRequest(**asked)
     bench = {"compare": compare, "effort": effort, "keep": keep, "folds": folds}
     bench |= {"tune": tune, **searching.wishes(search, trials, max_parameters, max_size, max_latency)}

@@ -67,7 +67,7 @@ class RbmPlan:
 
 
 class Learning:
-    """A machine under way: weights, velocities and chains, moved by `step`. All that is random comes from the given generator."""
+    """A machine under way: weights, velocities and chains, moved by `step`. All chance comes from the given generator."""
 
     def __init__(self, rows: Tensor, hidden: int, plan: RbmPlan, draws: Generator, *, gaussian: bool, steps: int) -> None:
         """Begins with small weights and the visible biases that explain each unit's mean over `rows` (n, v) (guide, section 8).
