@@ -34,7 +34,7 @@ class _Product(nn.Conv2d):
         if height * width > POSITIONS:
             slow = min(self.weight.shape[:2]) >= SLOW * max(height, width) and torch.is_autocast_enabled("cpu")
             if slow and self.bias is None:
-                return cast(Tensor, _Gradients.apply(input, self.weight, (down, right), (pad_y, pad_x)))  # type: ignore[no-untyped-call]
+                return cast(Tensor, _Gradients.apply(input, self.weight, (down, right), (pad_y, pad_x)))
             return super().forward(input)
         taps = _taps(input, (high, wide), (down, right), (pad_y, pad_x))
         windows = torch.cat([tap for _, _, tap in taps], 3).flatten(0, 2)  # (n * height * width, kernel * c)
