@@ -151,3 +151,12 @@ def test_medium_is_what_fine_tuning_does_by_itself():
     from sightline.learn.plan import FINE_TUNE
 
     assert asked_for(read_recipe("medium")) == FINE_TUNE.augment
+
+
+def test_whole_pixels_are_moved_and_mirrored_at_the_edge():
+    row = torch.arange(6, dtype=torch.uint8).view(1, 1, 6, 1).expand(200, 6, 6, 3).contiguous()
+    changed, _ = augment(row, torch.ones(200, 1), replace(NONE, pixels=2), 6, draws())
+    seen = {tuple(one[0, :, 0].int().tolist()) for one in changed}
+    assert seen == {(2, 1, 0, 1, 2, 3), (1, 0, 1, 2, 3, 4), (0, 1, 2, 3, 4, 5), (1, 2, 3, 4, 5, 4), (2, 3, 4, 5, 4, 3)}
+    down, _ = augment(row.transpose(1, 2).contiguous(), torch.ones(200, 1), replace(NONE, pixels=1), 6, draws())
+    assert {tuple(one[:, 3, 0].int().tolist()) for one in down} == {(1, 0, 1, 2, 3, 4), (0, 1, 2, 3, 4, 5), (1, 2, 3, 4, 5, 4)}

@@ -41,6 +41,7 @@ class Augment:
     view: float = 1.0
     crop: float = 1.0  # a part with at least this share of the picture's area is seen, anywhere in it (arXiv 1409.4842)
     noise: float = 0.0  # Gaussian, with a sigma of up to this share of full white
+    pixels: int = 0  # moved by up to so many whole pixels, mirrored at the edge: small pictures are not blurred by it
     each: tuple[str, ...] = ()  # changes of every picture by itself, before these here: "blur:0.005" (transforms.py)
 
 
@@ -66,11 +67,16 @@ def augment(
     pictures have.
     """
     ground = torch.full((1, 3, 1, 1), 127.0, device=images.device) if fill is None else fill.view(1, 3, 1, 1).to(images.device)
+    if how.pixels:
+        images = _moved(images, how.pixels, generator)
     pixels = images.permute(0, 3, 1, 2).float() - ground  # the ground is zero from here on: grid_sample's own padding
     if _moves(how) or pixels.shape[-2:] != (size, size):
         read_from = _affine(len(images), how, generator).to(images.device)
         grid = functional.affine_grid(read_from, [len(images), 3, size, size], align_corners=False)
         pixels = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    elif how.flip:
+        chosen = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
+        pixels = torch.where(chosen.view(-1, 1, 1, 1), pixels.flip(3), pixels)
     if how.colour:
         pixels = _recolour(pixels, ground, how.colour, generator)
     if how.noise:
@@ -85,7 +91,23 @@ def augment(
 
 
 def _moves(how: Augment) -> bool:
-    return how.flip or how.view != 1 or how.crop != 1 or any((how.degrees, how.scale, how.aspect, how.shift))
+    """Whether positions between pixels are read: mirroring alone needs none."""
+    return how.view != 1 or how.crop != 1 or any((how.degrees, how.scale, how.aspect, how.shift))
+
+
+def _moved(images: Tensor, most: int, generator: Generator) -> Tensor:
+    """Pictures (n, h, w, 3) cut out of themselves with mirrored edges, each at a place of its own."""
+    n, height, width, _ = images.shape
+    down, across = (
+        torch.randint(-most, most + 1, (n, 1), generator=generator) + torch.arange(side) for side in (height, width)
+    )
+    rows, columns = (_mirrored(places, side).to(images.device) for places, side in ((down, height), (across, width)))
+    return images[torch.arange(n, device=images.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def _mirrored(places: Tensor, side: int) -> Tensor:
+    """Places outside 0..side - 1 mirrored at the first and the last one."""
+    return (side - 1) - ((side - 1) - places.abs()).abs()
 
 
 def _uniform(n: int, generator: Generator) -> Tensor:
