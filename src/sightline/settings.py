@@ -68,6 +68,27 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What torchrun says of this process: its number among all, and among those on its machine."""
+
+    rank: int = 0
+    processes: int = 1
+    local_rank: int = 0
+    local_processes: int = 1
+
+
+def launch() -> Launch:
+    """This process's place among those that torchrun has started; alone without it."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return Launch()
+    numbers = (os.environ.get(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+    try:
+        return Launch(*(int(number or "") for number in numbers))
+    except ValueError:
+        raise UsageError("torchrun's variables RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE are not all numbers") from None
+
+
 def decline_telemetry() -> None:
     """Tell libraries that report to their makers when they are imported (MLflow) not to, unless a person has decided."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sightline.progress import Event, listen
+from sightline.settings import launch
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -20,7 +21,10 @@ FIRST, EVERY = 1.0, 5.0  # seconds until the first line about a piece of work, a
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Show the progress of the block on stderr."""
+    """Show the progress of the block on stderr; under torchrun the first process does."""
+    if launch().rank:
+        yield
+        return
     if not sys.stderr.isatty():
         with listen(JsonLines()):
             yield

@@ -13,7 +13,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from torch import Tensor
 from sightline import progress
 from sightline.errors import DataError, DatasetError, StoppedError, UsageError
 from sightline.learn import checkpoint as stored
+from sightline.learn import parallel
 from sightline.learn.network import Classifier
-from sightline.learn.plan import Agreement, Plan, differences, keep_plan, kept_plan, within
+from sightline.learn.parallel import Crew
+from sightline.learn.plan import Agreement, Plan, differences, keep_plan, kept_plan, plan_from, within
 from sightline.learn.reproduce import interruptible, reproducible, training_device
 from sightline.learn.smallmaps import use_convolutions
 from sightline.learn.step import (
@@ -38,6 +40,7 @@ from sightline.learn.step import (
     train_step,
     validate,
 )
+from sightline.settings import settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +104,14 @@ def train_network(
     """
     if len(data.images) < 2:
         raise DatasetError(f"a network needs at least 2 training pictures, got {len(data.images)}", hint="add pictures")
-    plan = agree(model, data, plan, run, minutes)
+    crew = parallel.crew()
+    if crew.processes > min(plan.batch, len(data.images)):
+        raise UsageError(f"{crew.processes} processes cannot share a batch of {min(plan.batch, len(data.images))} pictures")
+    plan = plan_from(crew.told(lambda: agree(model, data, plan, run, minutes, crew=crew).values()))
     device = training_device()
-    with reproducible(plan.threads, device), interruptible(stop) as interrupted:
-        parts = assemble(model, data, plan, device)
+    with reproducible(plan.threads, device), interruptible(stop) as pressed:
+        interrupted = crew.anyone(pressed)
+        parts = assemble(model, data, plan, device, crew)
         state, best, resumed_from = _resume(parts, run)
         try:
             if on_epoch and state.history:
@@ -159,7 +166,7 @@ def _end_epoch(parts: Parts, state: _State, best: dict[str, Tensor], seconds: fl
     """Validate, write the history, keep the better weights, decide whether it is the end."""
     data, plan = parts.data, parts.plan
     start = time.monotonic()
-    val_loss, val_accuracy = validate(parts)
+    val_loss, val_accuracy = parts.crew.told(lambda: validate(parts))
     each, number = steps_per_epoch(data, plan), len(state.history) + 1
     seconds += time.monotonic() - start
     state.history.append(
@@ -187,7 +194,9 @@ def _end_epoch(parts: Parts, state: _State, best: dict[str, Tensor], seconds: fl
     return best
 
 
-def agree(model: Classifier, data: TrainingData, plan: Plan, run: Path, minutes: float | None) -> Plan:
+def agree(
+    model: Classifier, data: TrainingData, plan: Plan, run: Path, minutes: float | None, *, crew: Crew = parallel.ALONE
+) -> Plan:
     """The plan with its open values decided; kept in `run`, and taken from there when this training began earlier."""
     device = training_device()
     asked = {**plan.values(), "minutes": minutes}
@@ -201,12 +210,14 @@ def agree(model: Classifier, data: TrainingData, plan: Plan, run: Path, minutes:
                 hint="give the same values to go on with it, or choose another folder (or delete this one) to start anew",
             )
         return kept.plan
+    if crew.processes > 1 and not plan.threads:
+        plan = replace(plan, threads=crew.threads(settings().threads))
     plan = decided(model, data, plan, device)
     if minutes is not None:
         if minutes <= 0:
             raise UsageError(f"minutes must be above 0, got {minutes}")
         wished = plan.epochs
-        plan = within(plan, minutes, epoch_seconds(model, data, plan, device))
+        plan = within(plan, minutes, epoch_seconds(model, data, plan, device) / crew.processes)
         if plan.epochs < wished / 2:
             progress.note(
                 f"only {plan.epochs} epochs fit into the time, the recipe has {wished}: expect a weaker network "
@@ -238,11 +249,11 @@ def _save(run: Path, parts: Parts, state: _State, best: dict[str, Tensor]) -> No
         **stored.optimiser_tensors(parts.optimiser),
         **{f"best.{name}": tensor for name, tensor in best.items()},
     }
-    stored.save(run, stored.Checkpoint(tensors, asdict(state)))
+    parts.crew.alone(lambda: stored.save(run, stored.Checkpoint(tensors, asdict(state))))
 
 
 def _resume(parts: Parts, run: Path) -> tuple[_State, dict[str, Tensor], int | None]:
-    found = stored.load(run)
+    found = parts.crew.checkpoint(lambda: stored.load(run))
     if found is None:
         return _State(), {}, None
     state = _State(**{**found.facts, "history": [Epoch(**epoch) for epoch in found.facts["history"]]})
