@@ -27,7 +27,15 @@ class Predictions(Record):
         return [to_wire(result) for result in results]
 
 
-def predict(pictures: list[Path], /, *, model: str | None = None, top: int | None = None, keep: bool = False) -> Predictions:
+def predict(
+    pictures: list[Path],
+    /,
+    *,
+    model: str | None = None,
+    top: int | None = None,
+    keep: bool = False,
+    explain: Path | None = None,
+) -> Predictions:
     """Say what is in pictures.
 
     Args:
@@ -35,6 +43,7 @@ def predict(pictures: list[Path], /, *, model: str | None = None, top: int | Non
         model: A model's folder, zip or name; by default the one trained last.
         top: How many labels to give for each picture; by default all of them.
         keep: Keep the answers in the workspace, beside the truth: `sightline data show NAME` compares the two.
+        explain: Draw on what the answer for one picture rests, and what a classic recogniser sees, into this PNG file.
     """
     from sightline.data.readers import read_pictures
     from sightline.progress import track
@@ -46,6 +55,12 @@ def predict(pictures: list[Path], /, *, model: str | None = None, top: int | Non
     store = resolve.workspace("keeping answers") if keep else None
     recogniser = load(resolve.model(model))
     paths = read_pictures(pictures)
+    if explain is not None:
+        from sightline.verbs import explaining
+
+        if len(paths) != 1:
+            raise UsageError(f"--explain draws one picture, got {len(paths)}", hint="name one picture file")
+        explaining.explain(recogniser, Path(paths[0]), explain)
     results: list[Prediction] = []
     failures: list[Failure] = []
     for answer in track(recogniser.predict_many(paths, top), "Predicting", len(paths)):
