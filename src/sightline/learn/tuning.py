@@ -101,7 +101,7 @@ def search(dataset: Dataset, request: TrainRequest, run: Path, *, minutes: float
     with study_in(run, request.seed) as study:
         epochs = _epochs(study, bench, minutes)
         if epochs or way in ("probe", "classic"):
-            _search(_Hunt(study, bench, run, request.seed, epochs), minutes, trials)
+            run_trials(Hunt(study, bench, run, request.seed, epochs), minutes, trials)
         spent = float(study.user_attrs.get("spent", 0.0)) / 60
         return Searched(
             way,
@@ -244,7 +244,7 @@ def _epochs(study: optuna.Study, bench: Bench, minutes: float | None) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hunt:
+class Hunt:
     """A search under way."""
 
     study: optuna.Study
@@ -254,7 +254,7 @@ class _Hunt:
     epochs: int
 
 
-def _search(hunt: _Hunt, minutes: float | None, trials: int | None) -> None:
+def run_trials(hunt: Hunt, minutes: float | None, trials: int | None) -> None:
     study = hunt.study
     limit = None if minutes is None else minutes * 60 * SHARE
     most = min(trials or MOST, MOST) if minutes is not None else trials or MOST
@@ -273,7 +273,7 @@ def _search(hunt: _Hunt, minutes: float | None, trials: int | None) -> None:
             _tidy(hunt.run, trials_of(study))
 
 
-def _try(hunt: _Hunt, seconds: float | None) -> None:
+def _try(hunt: Hunt, seconds: float | None) -> None:
     """One trial to its end: complete, stopped because hopeless or out of time, or failed."""
     import optuna
 
