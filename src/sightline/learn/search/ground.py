@@ -28,10 +28,13 @@ from sightline.types import Dataset, Item, Record, Task
 MINUTES = 20.0  # where nobody says how long
 SHARE = 0.6  # of the minutes: for the search; the rest trains the winner
 TRIALS = (16, 12, 8, 4)  # candidates of a strategy: the most that the time allows
-EPOCHS = (4, 3, 2)  # of the first rung
+EPOCHS = (4, 3, 2)  # of the first rung; times as many as it takes for STEPS where there are few pictures
+STEPS = 60  # of the shortest training: after 12 steps on road signs every network was at chance
+RUNGS = 3
 PICTURES = 5_000  # that candidates learn from at most
 JUDGES, JUDGES_SHARE = 3_000, 0.2  # pictures set apart at most; part of the training pictures
 UNSEEN = 3_000  # validation pictures that the best ones answer at most
+BATCH = 64  # of the recipe from scratch
 COSTLY = 3  # times the typical multiply-adds: a candidate with more is not drawn
 LEAST_TRIALS, MOST_TRIALS = 2, 1_000
 
@@ -121,9 +124,11 @@ def prepared(ground: Ground, material: Material, cell: Cell) -> Prepared:
 
 
 def rungs_of(trials: int, epochs: int) -> tuple[tuple[int, int], ...]:
-    """Successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943): half the candidates, twice the epochs, down to 2."""
+    """Successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943): half the candidates, twice the epochs, to 2 or
+    RUNGS times.
+    """
     found = [(trials, epochs)]
-    while found[-1][0] > 2:
+    while found[-1][0] > 2 and len(found) < RUNGS:
         count, each = found[-1]
         found.append(((count + 1) // 2, each * 2))
     return tuple(found)
@@ -141,7 +146,8 @@ def schedule_of(ground: Ground, strategy: Strategy, trials: int | None, minutes:
     with progress.task("Measuring a training step"):
         seconds, threads = _epoch(ground, cell, most)
     allowed = SHARE * minutes * 60 / len(strategies)
-    rungs, pictures = afforded((trials,) if trials else TRIALS, most, len(ground.material.classes), seconds / most, allowed)
+    asked = (trials,) if trials else TRIALS
+    rungs, pictures = afforded(asked, most, len(ground.material.classes), second=seconds / most, allowed=allowed)
     schedule = Schedule(
         strategies=strategies,
         rungs=rungs,
@@ -162,7 +168,7 @@ def schedule_of(ground: Ground, strategy: Strategy, trials: int | None, minutes:
 
 
 def afforded(
-    trials: Sequence[int], most: int, classes: int, second: float, allowed: float
+    trials: Sequence[int], most: int, classes: int, *, second: float, allowed: float
 ) -> tuple[tuple[tuple[int, int], ...], int]:
     """(rungs, pictures): the most candidates, then the most epochs, then the most pictures that cost at most `allowed` seconds.
 
@@ -170,7 +176,12 @@ def afforded(
     """
     floor = min(most, max(500, 20 * classes))
     amounts = sorted({max(floor, most // part) for part in (1, 2, 4)}, reverse=True)
-    choices = [(rungs_of(count, epochs), amount) for count in trials for epochs in EPOCHS for amount in amounts]
+    choices = [
+        (rungs_of(count, epochs * -(-STEPS * BATCH // (2 * amount))), amount)
+        for count in trials
+        for epochs in EPOCHS
+        for amount in amounts
+    ]
     for rungs, amount in choices:
         if _seconds(rungs, amount, second) <= allowed:
             return rungs, amount
