@@ -73,6 +73,13 @@ def read(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tupl
     return split(dataset, seen, seed=seed), seen, (), [dataset.hash]
 
 
+def tested(data: Path) -> Dataset:
+    """Labelled clips to measure a model on, with hashes; those that cannot be read are in `failures`."""
+    from sightline.data.clips import look_at_clips, read_clips
+
+    return look_at_clips(read_clips(data))[0]
+
+
 def _with(dataset: Dataset, val: Dataset) -> Dataset:
     foreign = sorted(set(val.classes) - set(dataset.classes))
     if foreign:

@@ -48,15 +48,19 @@ def evaluate(data: Path, /, *, model: str | None = None, report: Path | None = N
     from sightline.measure.report_data import ReportData
     from sightline.runtime.bundle import read_bundle
     from sightline.runtime.model import Model
-    from sightline.verbs import outcome, resolve
+    from sightline.verbs import clip_training, outcome, resolve
 
     bundle = read_bundle(resolve.model(model))
     recogniser = Model(bundle.card, bundle.onnx)
-    dataset = resolve.dataset(data)
+    clips = bool(recogniser.card.input.frames)
+    dataset = clip_training.tested(data) if clips else resolve.dataset(data)
     tested = dataset.model_copy(update={"items": _tested(dataset, recogniser.card)})
-    seen = survey(tested)
-    leaks = outcome.seen_before(bundle, seen, tested.items)
-    findings = (*leaks, *(one for one in check(tested, seen) if one.kind in WORTH_SAYING))
+    leaks: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    if not clips:  # what is known of the looks of pictures says nothing about clips
+        seen = survey(tested)
+        leaks = outcome.seen_before(bundle, seen, tested.items)
+        findings = (*leaks, *(one for one in check(tested, seen) if one.kind in WORTH_SAYING))
     answered = outcome.answer(recogniser, tested.items)
     scores = outcome.scores_of(answered.truth, answered.probabilities, recogniser.card, seed)
     train_counts = recogniser.card.dataset.get("train_pictures")

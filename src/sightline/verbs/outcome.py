@@ -140,10 +140,14 @@ def pairs(findings: Iterable[Finding], items: Sequence[Item], most: int = 12) ->
 
 def _thumbnail(item: Item) -> bytes | None:
     from sightline.measure.thumbnails import SIDE, thumbnail
+    from sightline.runtime.clips import is_video, middle
     from sightline.runtime.pixels import decode, read_picture
 
+    path = Path(item.uri)
     try:
-        return thumbnail(decode(read_picture(Path(item.uri)), shorter=SIDE))
+        if is_video(path) or path.is_dir():
+            return thumbnail(middle(path))
+        return thumbnail(decode(read_picture(path), shorter=SIDE))
     except SightlineError:
         return None
 

@@ -48,13 +48,13 @@ def predict(
     from sightline.data.readers import read_pictures
     from sightline.progress import track
     from sightline.runtime.model import load
-    from sightline.verbs import resolve
+    from sightline.verbs import clip_training, resolve
 
     if top is not None and top < 1:
         raise UsageError(f"--top must be at least 1, got {top}")
     store = resolve.workspace("keeping answers") if keep else None
     recogniser = load(resolve.model(model))
-    paths = read_pictures(pictures)
+    paths = clip_training.named(pictures) if recogniser.card.input.frames else read_pictures(pictures)
     if explain is not None:
         from sightline.verbs import explaining
 

@@ -254,6 +254,16 @@ def region(width: int, height: int, spec: InputSpec) -> wire.Region:
     return wire.Region(x0=0.5 - across, y0=0.5 - down, x1=0.5 + across, y1=0.5 + down)
 
 
+def _for_pictures(model: Model) -> Model:
+    """UsageError for a model of clips, which no request can carry yet."""
+    if model.card.input.frames:
+        raise UsageError(
+            f"{model.card.name} answers for clips, and the server takes pictures only",
+            hint="use `sightline predict CLIP --model MODEL`",
+        )
+    return model
+
+
 def load_models(model: str | None, threads: int) -> list[Served]:
     """The model that a path or name means (None: the one trained last), or every model of a folder of models, by name.
 
@@ -263,8 +273,8 @@ def load_models(model: str | None, threads: int) -> list[Served]:
     folder = Path(model).expanduser()
     inside = sorted(path.parent for path in folder.glob(f"*/{CARD}")) if folder.is_dir() else []
     if (folder / CARD).is_file() or (folder / "model" / CARD).is_file() or not inside:
-        return [Served(load(model, threads), str(find_bundle(model)))]
-    models = [Served(load(path, threads), str(path)) for path in inside]
+        return [Served(_for_pictures(load(model, threads)), str(find_bundle(model)))]
+    models = [Served(_for_pictures(load(path, threads)), str(path)) for path in inside]
     names = [one.card.name for one in models]
     twins = sorted({name for name in names if names.count(name) > 1})
     if twins:
