@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 INKS = ("#5e4fa2", "#3288bd", "#2a9d5c", "#e0912f", "#c0263d", "#7a7a7a")  # from shallow to deep
-PANEL, HEIGHT = 380, 300
+PANEL, HEIGHT = 430, 300
 LEFT, RIGHT, TOP, BOTTOM = 50, 16, 34, 44
 
 
@@ -62,7 +62,7 @@ def _legend(x: float, rows: Sequence[tuple[str, int]]) -> list[str]:
         stroke = f'stroke="{INKS[ink % len(INKS)]}" stroke-width="3"'
         parts.append(f'<line x1="{x:.0f}" x2="{x + 14:.0f}" y1="{HEIGHT + 8}" y2="{HEIGHT + 8}" {stroke}/>')
         parts.append(_text(x + 18, HEIGHT + 12, name, "start"))
-        x += 28 + 6.4 * len(name)
+        x += 26 + 6 * len(name)
     return parts
 
 

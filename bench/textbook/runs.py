@@ -96,10 +96,24 @@ def _run(values: dict[str, Any]) -> Run:
 
 
 def key(network: str, seed: int, plan: Plan, budget: Budget) -> str:
-    """Names a run: the same network, seed, recipe and pictures."""
-    values = json.dumps(replace(plan, epochs=budget.epochs, seed=seed).values(), sort_keys=True)
-    recipe = hashlib.sha256(values.encode()).hexdigest()[:8]
+    """Names a run: the same network, seed, recipe and pictures. Only what the recipe sets counts: a value that training learns to
+    know later is not set, and leaves the kept runs valid.
+    """
+    usual = Plan(size=SIZE, epochs=1, batch=1, lr=1.0).values()
+    values = replace(plan, epochs=budget.epochs, seed=seed).values()
+    recipe = hashlib.sha256(json.dumps(_set(values, usual), sort_keys=True).encode()).hexdigest()[:8]
     return f"{network.replace(':', '-')}-{budget.pictures}x{budget.epochs}-{budget.val}-seed{seed}-{recipe}"
+
+
+def _set(values: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    """The entries that are not as usual, of nested dictionaries too."""
+    found = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found[name] = _set(value, usual[name])
+        elif value != usual[name]:
+            found[name] = value
+    return found
 
 
 def pictures(folder: Path, train: int, val: int) -> TrainingData:

@@ -146,7 +146,7 @@ def test_runs_are_kept_and_told(claim, tmp_path: Path):
     assert run.bytes > 3 * run.bytes8 > 0
     page.write(tmp_path / "out" / "textbook.md", again)
     said = (tmp_path / "out" / "textbook.md").read_text()
-    assert "| `resnet8` | 0.08 M | 12 M |" in said
+    assert "| `resnet8` | 0.07 M | 12 M |" in said
     assert "a machine" in said
     assert said.count("not run yet") >= 4
     assert "(pictures/textbook-residual.svg)" in said
