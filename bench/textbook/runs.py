@@ -96,8 +96,8 @@ def _run(values: dict[str, Any]) -> Run:
 
 
 def key(network: str, seed: int, plan: Plan, budget: Budget) -> str:
-    """Names a run: the same network, seed, recipe and pictures. Only what the recipe sets counts: a value that training learns to
-    know later is not set, and leaves the kept runs valid.
+    """Names a run: the same network, seed, recipe and pictures. Only what the recipe sets counts: a value that training learns
+    to know later is not set, and leaves the kept runs valid.
     """
     usual = Plan(size=SIZE, epochs=1, batch=1, lr=1.0).values()
     values = replace(plan, epochs=budget.epochs, seed=seed).values()
