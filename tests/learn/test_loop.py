@@ -253,9 +253,10 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(data, tm
     real = step.loss_of
     calls = [0]
 
-    def poisoned(logits, *rest):
+    def poisoned(logits, *rest, **named):
         calls[0] += 1
-        return real(logits, *rest) * (math.nan if calls[0] == 14 else 1)  # 5 + 1 calls an epoch: the second step of the third
+        # 5 + 1 calls an epoch: the second step of the third
+        return real(logits, *rest, **named) * (math.nan if calls[0] == 14 else 1)
 
     monkeypatch.setattr(step, "loss_of", poisoned)
     model = network()

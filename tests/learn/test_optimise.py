@@ -11,9 +11,11 @@ from sightline.learn.optimise import (  # noqa: E402
     Average,
     class_weights,
     freeze,
+    momentum,
     optimiser_for,
     parameter_groups,
     rate,
+    set_pace,
     set_rate,
     training_mode,
 )
@@ -115,3 +117,42 @@ def test_class_weights_only_when_classes_differ_much():
     labels[:4, 1] = 1
     assert class_weights(labels, 2, 3.0).tolist() == pytest.approx([1.0, (96 / 4) ** 0.5])
     assert class_weights(labels[:, :1], 1, 3.0) is None
+
+
+def shares(schedule, steps=100, warmup=0.1):
+    return [rate(step, steps, warmup, schedule) for step in range(steps)]
+
+
+def test_schedules_rise_alike_and_fall_as_they_are_called():
+    for schedule in ("cosine", "linear", "step", "constant"):
+        assert shares(schedule)[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
+    assert set(shares("constant")[10:]) == {1.0}
+    assert shares("linear")[10:] == pytest.approx([1 - step / 90 for step in range(90)])
+    falls = shares("step")
+    assert (falls[54], falls[55], falls[77], falls[78]) == (1, 0.1, 0.1, 0.01)
+    assert shares("cosine") == [rate(step, 100, 0.1) for step in range(100)]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 10])
+@pytest.mark.parametrize("schedule", ["cosine", "one-cycle", "linear", "step", "constant"])
+def test_short_trainings_have_rates_too(schedule, steps):
+    assert all(0 < share <= 1 for share in shares(schedule, steps))
+
+
+def test_one_cycle_goes_up_and_down_and_momentum_the_other_way():
+    cycle = shares("one-cycle")
+    assert cycle[29] == 1 == max(cycle)
+    assert cycle[:30] == sorted(cycle[:30])
+    assert cycle[29:] == sorted(cycle[29:], reverse=True)
+    assert cycle[0] == pytest.approx(1 / 25, abs=0.01)
+    assert 0 < cycle[-1] < 1e-4
+    assert shares("one-cycle", warmup=0.5)[49] == 1
+    moved = [momentum(step, 100, 0.1) for step in range(100)]
+    assert moved[29] == pytest.approx(0.85)
+    assert moved[-1] == pytest.approx(0.95)
+    for kind, read in (("adamw", lambda group: group["betas"][0]), ("sgd", lambda group: group["momentum"])):
+        plan = replace(SCRATCH, optimiser=kind, schedule="one-cycle")
+        optimiser = optimiser_for(classifier(), plan)
+        set_pace(optimiser, 29, 100, plan)
+        assert [read(group) for group in optimiser.param_groups] == pytest.approx([0.85] * len(optimiser.param_groups))
+        assert [group["lr"] for group in optimiser.param_groups] == [group["base"] for group in optimiser.param_groups]

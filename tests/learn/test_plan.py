@@ -47,11 +47,13 @@ def test_single_changes_go_through_json_too_and_old_plans_are_read():
         ("weights", (1.0, 0.0)),
         ("sampler", (0.0, 0.5)),
         ("sampler-full", (0.0, 1.0)),
+        ("focal", (0.0, 0.0)),
     ],
 )
 def test_balance(how, expected):
     plan = balanced(SCRATCH, how)
     assert (plan.balance, plan.sampling) == expected
+    assert plan.loss == ("focal" if how == "focal" else "cross-entropy")
 
 
 def test_drawn_symbols_are_not_mirrored_by_default_and_photographs_are():

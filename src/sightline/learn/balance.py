@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-Balance = Literal["auto", "none", "weights", "sampler", "sampler-full"]
+Balance = Literal["auto", "none", "weights", "sampler", "sampler-full", "focal"]
 POWER: dict[str, float] = {"weights": 0.5, "sampler": 0.5, "sampler-full": 1.0}  # of the inverse frequency
 
 

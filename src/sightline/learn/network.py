@@ -112,6 +112,7 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         nn.init.zeros_(self.bn2.weight)
         self.relu = nn.ReLU(inplace=True)
+        self.drop_path: nn.Module = nn.Identity()  # stochastic depth, where a training asks for it (dropping.py)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or channels != width:
             pool: list[nn.Module] = [nn.AvgPool2d(stride, ceil_mode=True)] if stride > 1 else []
@@ -119,7 +120,7 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
-        return cast(Tensor, self.relu(y + self.shortcut(x)))
+        return cast(Tensor, self.relu(self.drop_path(y) + self.shortcut(x)))
 
 
 def depth_groups(model: Classifier) -> list[list[str]]:

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from sightline.learn.network import Classifier, depth_groups
 from sightline.learn.plan import Plan
+from sightline.learn.values import Schedule
+
+ONE_CYCLE = 0.3  # share of all steps in which a one-cycle schedule rises, at least
 
 
 def freeze(model: Classifier, blocks: int) -> None:
@@ -59,12 +62,55 @@ def optimiser_for(model: Classifier, plan: Plan) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=plan.lr, fused=True)  # one pass over memory: 8 % of a ResNet-18 step
 
 
-def rate(step: int, steps: int, warmup: float) -> float:
-    """Share of the full rate at `step` of `steps`: a linear rise, then half a cosine down to 0 (arXiv 1608.03983)."""
+def rate(step: int, steps: int, warmup: float, schedule: Schedule = "cosine") -> float:
+    """Share of the full rate at `step` of `steps`: a linear rise over the share `warmup`, then as `schedule` says.
+
+    cosine: half a cosine down to 0 (arXiv 1608.03983). linear: straight down to 0. step: a tenth after half, a hundredth after
+    three quarters (arXiv 1512.03385, section 4.2). constant: full. one-cycle (arXiv 1708.07120) rises from a 25th over at
+    least ONE_CYCLE of all steps and falls to nothing, by halves of a cosine; momentum goes the other way (`momentum`).
+    """
+    if schedule == "one-cycle":
+        peak = _peak(steps, warmup)
+        return _eased(1 / 25, 1, (step + 1) / peak) if step < peak else _eased(1, 1e-5, (step + 1 - peak) / (steps - peak))
     rise = max(1, round(steps * warmup))
     if step < rise:
         return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+    done = (step - rise) / max(1, steps - rise)
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+    if schedule == "linear":
+        return 1 - done
+    if schedule == "step":
+        return 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01
+    return 1.0
+
+
+def momentum(step: int, steps: int, warmup: float) -> float:
+    """Of a one-cycle schedule: from 0.95 to 0.85 while the rate rises, and back (arXiv 1803.09820, section 4.3)."""
+    peak = _peak(steps, warmup)
+    return _eased(0.95, 0.85, (step + 1) / peak) if step < peak else _eased(0.85, 0.95, (step + 1 - peak) / (steps - peak))
+
+
+def _peak(steps: int, warmup: float) -> int:
+    """Steps until a one-cycle schedule is at its highest; some are left to come down again."""
+    return max(1, min(round(steps * max(warmup, ONE_CYCLE)), steps - 1))
+
+
+def _eased(first: float, last: float, done: float) -> float:
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * min(done, 1)))
+
+
+def set_pace(optimiser: torch.optim.Optimizer, step: int, steps: int, plan: Plan) -> None:
+    """Every group's rate, and momentum where the schedule moves it, for this step."""
+    set_rate(optimiser, rate(step, steps, plan.warmup, plan.schedule))
+    if plan.schedule != "one-cycle":
+        return
+    now = momentum(step, steps, plan.warmup)
+    for group in optimiser.param_groups:
+        if "betas" in group:
+            group["betas"] = (now, group["betas"][1])
+        elif group.get("momentum"):
+            group["momentum"] = now
 
 
 def set_rate(optimiser: torch.optim.Optimizer, share: float) -> None:

@@ -15,7 +15,7 @@ from sightline.errors import UsageError
 from sightline.files import write_text
 from sightline.learn.augment import Augment
 from sightline.learn.balance import POWER, Balance
-from sightline.learn.values import VALUES, Optimiser, Precision, Values, read_value
+from sightline.learn.values import VALUES, Compile, Loss, Optimiser, Precision, Schedule, Values, read_value
 
 LONGEST = 4  # a time budget buys at most this many times the recipe's epochs: more taught nothing and overfits
 
@@ -34,7 +34,13 @@ class Plan:
     layer_decay: float = 1.0  # rate of each block = rate of the next one towards the head * this
     frozen: int = 0  # this many blocks, counted from the stem, keep their weights
     freeze_norm: bool = False  # BatchNorm uses the statistics it came with
+    accumulate: int = 1  # a step's batch is computed in so many parts: less memory, the same step
+    schedule: Schedule = "cosine"  # of the rate after the warm-up (optimise.py)
     warmup: float = 0.1  # share of all steps in which the rate rises
+    loss: Loss = "cross-entropy"
+    gamma: float = 2.0  # focal loss only: 0 is cross-entropy
+    dropout: float = -1.0  # before the head; below 0: as the network was built
+    drop_path: float = 0.0  # stochastic depth: the last residual branch is left out so often, earlier ones less (dropping.py)
     label_smoothing: float = 0.1  # single-label tasks only
     ema: float = 0.99  # averaged weights are what is evaluated and kept; 0 switches averaging off
     clip: float = 5.0  # largest norm of the gradient; 0: no limit
@@ -42,6 +48,7 @@ class Plan:
     sampling: float = 0.0  # pictures are drawn by the inverse frequency of their class to this power; 0: each once an epoch
     patience: int = 0  # epochs without a better validation score before stopping; 0: never
     precision: Precision = "auto"  # auto: bfloat16 where the processor or GPU computes in it
+    compile: Compile = "off"  # torch.compile; auto: on a GPU
     distill: float = 0.0  # share of the loss that follows a teacher's answers (teacher.py)
     temperature: float = 2.0  # by which the answers of both are softened for it
     augment: Augment = field(default_factory=Augment)
@@ -85,9 +92,13 @@ def changed(plan: Plan, values: Values) -> Plan:
 
 
 def balanced(plan: Plan, how: Balance) -> Plan:
-    """The plan for a wish: auto leaves it, weights count in the loss whatever the classes' sizes, samplers draw instead."""
+    """The plan for a wish: auto leaves it, weights count in the loss whatever the classes' sizes, samplers draw instead,
+    focal makes what is hard count more.
+    """
     if how == "auto":
         return plan
+    if how == "focal":
+        return replace(plan, balance=0.0, loss="focal")
     return replace(plan, balance=1.0 if how == "weights" else 0.0, sampling=POWER[how] if how.startswith("sampler") else 0.0)
 
 

@@ -119,7 +119,7 @@ def picture_weights(targets: Floats, task: Task, wish: Balance = "auto") -> tupl
     """
     counts = targets.sum(axis=0)
     fair = task == "multilabel" or counts.max() <= IMBALANCE * max(counts.min(), 1)
-    if wish == "none" or (wish == "auto" and fair):
+    if wish == "none" or (wish in ("auto", "focal") and fair):  # a head on frozen features has no focal loss
         return np.ones(len(targets), np.float32), False
     return balance.picture_weights(targets, POWER.get(wish, 0.5)), True
 

@@ -14,6 +14,9 @@ from sightline.errors import UsageError
 
 Precision = Literal["auto", "bf16", "float32"]
 Optimiser = Literal["adamw", "sgd"]
+Loss = Literal["cross-entropy", "focal"]
+Schedule = Literal["cosine", "one-cycle", "step", "linear", "constant"]
+Compile = Literal["off", "auto", "on"]
 
 Values = tuple[tuple[str, str], ...]  # names and texts as written, sorted by name
 
@@ -52,6 +55,7 @@ _SHARE = (0.0, 1.0, "high")
 VALUES: dict[str, Value] = {
     "epochs": Value("whole", "times that every picture is seen; with --minutes the most", 1, 100_000),
     "batch": Value("whole", "pictures that a step learns from", 1, 65_536),
+    "accumulate": Value("whole", "parts in which a step's pictures are computed: less memory, the same step", 1, 1024),
     "lr": Value("number", "learning rate of the head at its highest", open="low"),
     "optimiser": Value("word", "what makes steps of gradients", words=get_args(Optimiser)),
     "momentum": Value("number", "of sgd (Nesterov)", *_SHARE),
@@ -59,7 +63,12 @@ VALUES: dict[str, Value] = {
     "layer_decay": Value("number", "rate of a block = rate of the next one towards the head times this", 0, 1, "low"),
     "frozen": Value("whole", "so many blocks, counted from the stem, keep their weights"),
     "freeze_norm": Value("switch", "batch norm uses the statistics it came with"),
+    "schedule": Value("word", "how the rate falls after the warm-up", words=get_args(Schedule)),
     "warmup": Value("number", "share of all steps in which the rate rises", *_SHARE),
+    "loss": Value("word", "what answers are measured by", words=get_args(Loss)),
+    "gamma": Value("number", "focal loss: how little sure answers count", 0, 10),
+    "dropout": Value("number", "share of the head's inputs left out at random; -1: as the network was built", -1, 1, "high"),
+    "drop_path": Value("number", "stochastic depth: probability that the last residual branch is left out", *_SHARE),
     "label_smoothing": Value("number", "share of a label that is spread over all classes", *_SHARE),
     "ema": Value("number", "how slowly averaged weights follow; 0: no averaging", *_SHARE),
     "clip": Value("number", "largest norm of the gradient; 0: no limit"),
@@ -67,6 +76,7 @@ VALUES: dict[str, Value] = {
     "sampling": Value("number", "pictures are drawn by the inverse frequency of their class to this power", 0, 1),
     "patience": Value("whole", "epochs without a better validation score before training ends; 0: never"),
     "precision": Value("word", "what is computed in", words=get_args(Precision)),
+    "compile": Value("word", "torch.compile; auto: on a GPU", words=get_args(Compile)),
     "distill": Value("number", "share of the loss that follows a teacher's answers", 0, 1),
     "temperature": Value("number", "by which a teacher's answers are softened", open="low"),
 }
