@@ -67,7 +67,7 @@ def test_ways_that_nobody_can_share(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_end_with_the_weights_of_one(tmp_path):
-    """Batches of 9 in shares of 5 and 4, mixed pictures, other first weights in the second process: the same but for rounding."""
+    """Batches of 9 in shares of 5 and 4, mixed pictures, other first weights in the second: the same but for rounding."""
     from safetensors.torch import load_file
     from together import PLAN, data, network
 
