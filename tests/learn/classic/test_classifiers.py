@@ -94,6 +94,23 @@ def test_two_classes():
         assert right(data, logits) > 0.8, name
 
 
+def test_neighbours_along_discriminants():
+    """Two features tell the classes apart and forty do not: plain distances are lost among those."""
+    rng = np.random.default_rng(1)
+    truth = np.arange(240) % CLASSES
+    features = rng.normal(size=(240, 44)).astype(np.float32) * 3
+    features[:, :2] = np.array([[0, 3], [3, -2], [-3, -2]])[truth] + rng.normal(size=(240, 2))
+    features = np.rint(features * 9 + 128).clip(0, 255).astype(np.float32)
+    learnt, asked = Given(features[:180], truth[:180], CLASSES, False, 0), features[180:]
+    plain, turned = (classifiers.knn(learnt, {"k": 5, "discriminant": way}) for way in (0, 1))
+    assert right(Given(asked, truth[180:], CLASSES, False, 0), turned.logits(asked)) > 0.85
+    assert (turned.logits(asked).argmax(1) == truth[180:]).mean() > (plain.logits(asked).argmax(1) == truth[180:]).mean() + 0.1
+    whole = Given(asked, truth[180:], CLASSES, False, 0)
+    np.testing.assert_allclose(
+        exported(turned, whole, "multiclass"), to_probabilities(turned.logits(asked), "multiclass", 1.5), atol=2e-4
+    )
+
+
 def test_trees_are_scikit_learns():
     from sklearn.ensemble import RandomForestClassifier
 

@@ -82,7 +82,7 @@ def spots(image: Pixels) -> Pixels:
 def tint(value: float) -> tuple[int, int, int]:
     """-1..1 to a colour: blue speaks against, grey does not matter, amber to red speaks for."""
     stops = np.array([-1, -0.05, 0.05, 0.45, 1.0])
-    tones = np.array([AGAINST, (60, 90, 130), (120, 120, 120), INK, (255, 60, 30)], float)
+    tones = np.array([AGAINST, (120, 120, 120), (120, 120, 120), INK, (255, 60, 30)], float)
     r, g, b = (int(np.interp(value, stops, tones[:, channel])) for channel in range(3))
     return r, g, b
 
