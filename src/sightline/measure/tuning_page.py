@@ -69,9 +69,10 @@ def _short(tuning: Tuning) -> str:
 
 
 def _range(scores: Sequence[float]) -> tuple[float, float]:
+    """From the lowest to the highest in percent, with some room."""
     low, high = min(scores), max(scores)
-    room = max(0.01, 0.08 * (high - low))
-    return max(0.0, low - room), min(1.0, high + room)
+    room = max(1.0, 0.08 * (high - low))
+    return max(0.0, low - room), min(100.0, high + room)
 
 
 def _time(tuning: Tuning) -> str:
@@ -80,13 +81,13 @@ def _time(tuning: Tuning) -> str:
     for trial in tuning.trials:
         spent += trial.seconds / 60
         if trial.score is not None:
-            dots.append((spent, trial.score))
+            dots.append((spent, 100 * trial.score))
         if trial.best_so_far is not None:
-            best.append((spent, trial.best_so_far))
+            best.append((spent, 100 * trial.best_so_far))
     if not dots:
         return ""
     name = "share right in %" if tuning.measure == "top1" else "average precision in %"
-    frame = plots.Frame("trials over time", "minutes", name, (0, spent or 1), _range([y for _, y in dots]), percent=True)
+    frame = plots.Frame("trials over time", "minutes", name, (0, spent or 1), _range([y for _, y in dots]))
     stairs = [point for old, new in pairwise(best) for point in (old, (new[0], old[1]))] + best[-1:]
     drawing = plots.lines(
         frame,
@@ -124,12 +125,12 @@ def _one(name: str, done: Sequence[TuningTrial], tuning: Tuning) -> str:
     if len(numbers) == len(values) and len(set(numbers)) > 4:
         low, high = min(numbers), max(numbers)
         log = low > 0 and high / low >= 8
-        scores = [trial.score or 0.0 for trial in done]
+        scores = [100 * (trial.score or 0.0) for trial in done]
         axis = "share right in %" if tuning.measure == "top1" else "average precision in %"
-        frame = plots.Frame(f"score by {name}", name, axis, (low, high), _range(scores), percent=True, log_x=log)
+        frame = plots.Frame(f"score by {name}", name, axis, (low, high), _range(scores), log_x=log)
         rows = [plots.Line("trial", list(zip(numbers, scores, strict=True)), "dots")]
         if tuning.best:
-            rows.append(plots.Line("best", [(float(tuning.best.values[name]), tuning.best.validation)], "dots"))
+            rows.append(plots.Line("best", [(float(tuning.best.values[name]), 100 * tuning.best.validation)], "dots"))
         plain = plots.round_steps(low, high) if log else plots.ticks(low, high)
         return figure(plots.lines(frame, rows, plain), f"Each complete trial by its {name}.", name)
     rows_of = []
