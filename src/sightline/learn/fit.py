@@ -65,8 +65,9 @@ class TrainRequest:
     values: Values = ()  # of a network's training, by name and as written, sorted (values.py): ("lr", "0.003")
 
 
-def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
-    """Train on the dataset's train split. `run` is the folder of this training: a stopped one goes on when called again.
+def fit(dataset: Dataset, request: TrainRequest, run: Path, *, salvage: bool = False) -> Trained:
+    """Train on the dataset's train split. `run` is the folder of this training: a stopped one goes on when called again. With
+    `salvage` a network's training that broke down after an epoch ends as its best weights, and `Trained.broken` says so.
 
     Raises DatasetError (one class, too few pictures), DataError (weights), ParityError, StoppedError, MissingExtraError.
     """
@@ -100,13 +101,15 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path) -> Trained:
         progress.note("no pretrained weights found: a network is trained from scratch")
     with _timed(seconds, "training"):
         learned, why = _learn(material, start, request, run)
+    if learned.broken and not salvage:
+        raise learned.broken
     if start is not None and start.why:
         why += f" ({start.why})"
     with _timed(seconds, "finishing"):
         trained = finish(learned, material, _recipe(learned, request, why))
     with _timed(seconds, "baselines"):
         lower = _baselines(learned, material, request)
-    return replace(trained, baselines=lower, seconds=seconds)
+    return replace(trained, baselines=lower, seconds=seconds, broken=learned.broken)
 
 
 def start_of(request: TrainRequest) -> Start | None:
@@ -194,7 +197,8 @@ def _learn(material: Material, start: Start | None, request: TrainRequest, run: 
         prepared = prepared_for(material, None, request, None)
         asked = "asked for" if request.way == "scratch" else "no pretrained weights are at hand"
         named = request.backbone or "a small network"
-        return ways.by_network(material, prepared, minutes, run / "scratch", request.log), f"{named} from scratch: {asked}"
+        learned = ways.by_network(material, prepared, minutes, run / "scratch", request.log, salvage=True)
+        return learned, f"{named} from scratch: {asked}"
     probe = ways.by_probe(material, start, request.balance, dict(request.setting).get("C"))
     because = _instead(request)
     if request.way == "probe" or because:
@@ -213,8 +217,9 @@ def _learn(material: Material, start: Start | None, request: TrainRequest, run: 
         if epochs < ways.WORTH:
             left = f"{request.minutes:g} minutes are enough for {epochs} epochs of fine-tuning, which needs {ways.WORTH}"
             return probe, f"a linear head on the frozen features of {start.name}: {left}"
-    tuned = ways.by_network(material, prepared, minutes, run / "fine-tune", request.log)
-    return _better(tuned, probe, start)
+    tuned = ways.by_network(material, prepared, minutes, run / "fine-tune", request.log, salvage=True)
+    learned, why = _better(tuned, probe, start)
+    return (replace(learned, broken=tuned.broken) if request.way == "fine-tune" else learned), why
 
 
 def prepared_for(material: Material, start: Start | None, request: TrainRequest, probe: Learned | None) -> Prepared:
@@ -269,10 +274,12 @@ def _recipe(learned: Learned, request: TrainRequest, why: str) -> Recipe:
     asked: dict[str, Any] = {"prepare": list(spec.steps)} if spec.steps else {}
     if request.augment is not None and learned.way != "probe":
         asked["changes"] = request.augment
-    if request.values and learned.way in ("fine-tune", "scratch"):
+    if request.values and learned.way in ("fine-tune", "scratch", "dbn", "autoencoder"):
         asked["plan"] = written(request.values)
     if request.balance != "auto":
         asked["balancing"] = request.balance
+    if learned.denoiser:
+        asked["denoiser"] = learned.denoiser.model
     return Recipe(
         size=request.size,
         way=learned.way,

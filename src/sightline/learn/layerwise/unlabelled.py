@@ -24,6 +24,7 @@ from sightline.learn.reproduce import generator, interruptible, reproducible
 from sightline.settings import settings
 from sightline.types import InputSpec, Item
 
+SAVED = 5.0  # seconds between checkpoints
 BROKE = 10.0  # an error this many times the first one counts as diverged
 
 
@@ -69,7 +70,7 @@ def learn(stage: Stage, run: Path, seed: int) -> tuple[float, ...]:
                     if interrupted():
                         raise _stopped(stage, len(errors))
                 errors.append(total / each)
-                if epoch + 1 == stage.epochs or time.monotonic() - kept > 5:
+                if epoch + 1 == stage.epochs or time.monotonic() - kept >= SAVED:
                     stored.save(run, stored.Checkpoint(stage.tensors(), {"errors": errors}))
                     kept = time.monotonic()
     return tuple(errors)
