@@ -1,4 +1,4 @@
-"""Drawn clips in which no single frame tells the class: a ball that goes left or right, grows or shrinks, turns one way or the other.
+"""Drawn clips in which no single frame tells the class: a ball goes left or right, grows or shrinks, turns this way or that.
 
 Colours, backgrounds, sizes, heights and speeds vary; a clip and the same clip backwards are equally likely in the two classes.
 """
