@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from pictures import class_folders
 from sightline import progress
-from sightline.errors import UsageError
+from sightline.errors import DataError, UsageError
 from sightline.learn import plan as plans
 from sightline.runtime.bundle import read_bundle
 from sightline.runtime.guard import Guard
@@ -71,8 +72,6 @@ def test_the_head_says_that_changes_do_not_touch_it_and_weighs_classes(weights: 
 
 
 def test_every_value_of_the_changes_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     monkeypatch.setattr(plans, "SCRATCH", replace(plans.SCRATCH, epochs=1, batch=16, threads=1))
     photos = class_folders(tmp_path / "photos", per_class=10, classes=("turn left", "turn right"))
     train(photos, out=tmp_path / "model", way="scratch", size="tiny", augment="light,blur,mixup:0.3", balance="sampler")
@@ -108,3 +107,35 @@ def test_values_of_the_plan_reach_the_training_and_stand_in_the_recipe(tmp_path:
     values = read_bundle(tmp_path / "model").card.recipe.values
     assert values["plan"] == "batch=8,ema=0.9,epochs=1,lr=0.003"
     assert (values["lr"], values["epochs"], values["batch"], values["ema"]) == (0.003, 1, 8, 0.9)
+
+
+def test_a_training_that_breaks_down_leaves_its_best_weights_as_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sightline.learn import step
+
+    real, calls = step.loss_of, [0]
+
+    def poisoned(*arguments, **named):
+        calls[0] += 1
+        return real(*arguments, **named) * (float("nan") if calls[0] == 7 else 1)  # 2 steps and a validation an epoch
+
+    monkeypatch.setattr(step, "loss_of", poisoned)
+    monkeypatch.setattr(plans, "SCRATCH", replace(plans.SCRATCH, threads=1))
+    photos = class_folders(tmp_path / "photos", per_class=10)
+    with pytest.raises(DataError, match="not a number in epoch 3") as caught:
+        train(photos, out=tmp_path / "model", way="scratch", size="tiny", plan="epochs=4,batch=12")
+    assert f"the best weights until then are the model in {tmp_path / 'model'}" in caught.value.message
+    assert "--plan lr=0.001" in caught.value.hint
+    card = read_bundle(tmp_path / "model").card
+    assert card.recipe.values["best_epoch"] in (1, 2)
+    assert card.parity is not None
+    assert card.parity.agreement == 1
+    assert load(tmp_path / "model").predict(photos / "red" / "red-0.jpg").labels
+
+
+def test_a_rate_that_is_far_too_high_is_refused_with_what_to_try(tmp_path: Path) -> None:
+    photos = class_folders(tmp_path / "photos", per_class=8)
+    with pytest.raises(DataError, match="training broke down: the loss is not a number in epoch") as caught:
+        train(photos, way="scratch", size="tiny", plan="lr=1e30,epochs=4,batch=8,clip=0")
+    assert "--plan lr=1e+29" in caught.value.hint

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline import progress
-from sightline.errors import ParityError, SightlineError
+from sightline.errors import DataError, ParityError, SightlineError
 from sightline.learn import export, graph
 from sightline.learn.logistic import Floats
 from sightline.learn.probe import Head
@@ -60,6 +60,7 @@ class Trained:
     baselines: dict[str, Score]
     failures: tuple[Failure, ...]
     seconds: dict[str, float] = field(default_factory=dict)
+    broken: DataError | None = None  # why training ended before its time (ways.py)
     drawings: tuple[Drawing, ...] = ()  # what it has learned, for the report
     parts: Mapping[str, bytes] = field(default_factory=dict)  # further files of the bundle
 

@@ -42,6 +42,8 @@ from sightline.learn.step import (
 )
 from sightline.settings import settings
 
+OVERDRAWN = 3  # an epoch that takes longer than so many times the minutes is not begun
+
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
@@ -125,6 +127,15 @@ def train_network(
     return Trained(tuple(state.history), state.best_epoch, plan, seconds, resumed_from, state.stopped_early)
 
 
+def kept_so_far(run: Path) -> Trained:
+    """What the last checkpoint in `run` tells of a training that broke down; its best weights are in the network already."""
+    found, agreement = stored.load(run), kept_plan(run)
+    if found is None or agreement is None:
+        raise DataError(f"no training is kept in {run}", hint="run the same command again")
+    history = tuple(Epoch(**epoch) for epoch in found.facts["history"])
+    return Trained(history, found.facts["best_epoch"], agreement.plan, sum(epoch.seconds for epoch in history), None, True)
+
+
 def _train(
     parts: Parts,
     run: Path,
@@ -146,14 +157,14 @@ def _train(
                 rows = order[index * plan.batch : (index + 1) * plan.batch]
                 loss, right = train_step(parts, rows, state.step, steps)
                 if not math.isfinite(loss):
-                    raise _diverged(epoch, state, run)
+                    raise _diverged(epoch, state, plan, run)
                 state.step, state.loss_sum, state.right = state.step + 1, state.loss_sum + loss, state.right + right
                 work.advance(1, f"epoch {epoch + 1}/{plan.epochs}, loss {state.loss_sum / (index + 1):.3f}{_said(state)}")
                 if interrupted() and index + 1 < each:
                     state.epoch_seconds = time.monotonic() - begun
                     _save(run, parts, state, best)
                     raise _stopped(state, plan, run)
-            best = _end_epoch(parts, state, best, time.monotonic() - begun)
+            best = _end_epoch(parts, state, best, time.monotonic() - begun, run)
             _save(run, parts, state, best)
             if on_epoch:
                 on_epoch(state.history)
@@ -162,11 +173,13 @@ def _train(
     return best
 
 
-def _end_epoch(parts: Parts, state: _State, best: dict[str, Tensor], seconds: float) -> dict[str, Tensor]:
+def _end_epoch(parts: Parts, state: _State, best: dict[str, Tensor], seconds: float, run: Path) -> dict[str, Tensor]:
     """Validate, write the history, keep the better weights, decide whether it is the end."""
     data, plan = parts.data, parts.plan
     start = time.monotonic()
     val_loss, val_accuracy = parts.crew.told(lambda: validate(parts))
+    if len(data.val_images) and not math.isfinite(val_loss):  # the averaged weights broke down, or answer infinities
+        raise _diverged(len(state.history), state, plan, run)
     each, number = steps_per_epoch(data, plan), len(state.history) + 1
     seconds += time.monotonic() - start
     state.history.append(
@@ -217,7 +230,10 @@ def agree(
         if minutes <= 0:
             raise UsageError(f"minutes must be above 0, got {minutes}")
         wished = plan.epochs
-        plan = within(plan, minutes, epoch_seconds(model, data, plan, device) / crew.processes)
+        seconds = epoch_seconds(model, data, plan, device) / crew.processes
+        if seconds > OVERDRAWN * minutes * 60:
+            raise _unaffordable(minutes, seconds)
+        plan = within(plan, minutes, seconds)
         if plan.epochs < wished / 2:
             progress.note(
                 f"only {plan.epochs} epochs fit into the time, the recipe has {wished}: expect a weaker network "
@@ -226,6 +242,15 @@ def agree(
     facts = {"torch": torch.__version__, "processor": platform.processor() or platform.machine(), "device": device.type}
     keep_plan(run, Agreement(asked, plan, identity, facts))
     return plan
+
+
+def _unaffordable(minutes: float, seconds: float) -> UsageError:
+    return UsageError(
+        f"no epoch fits into the time: one takes about {seconds / 60:.2g} minutes, and {minutes:.2g} are there for training",
+        hint=f"give --minutes {max(1, math.ceil(seconds / 60 * 5))} or more, a smaller --backbone, --size or --input-size, or "
+        "--way probe",
+        detail={"epoch_seconds": round(seconds, 1), "minutes": minutes},
+    )
 
 
 def _identity(model: Classifier, data: TrainingData) -> dict[str, Any]:
@@ -279,12 +304,12 @@ def _stopped(state: _State, plan: Plan, run: Path) -> StoppedError:
     )
 
 
-def _diverged(epoch: int, state: _State, run: Path) -> DataError:
+def _diverged(epoch: int, state: _State, plan: Plan, run: Path) -> DataError:
     there = f"are kept in {run / stored.NEWEST}"
     kept = f"the weights of epoch {state.best_epoch} {there}" if state.best_epoch else "no epoch was completed"
     return DataError(
         f"training broke down: the loss is not a number in epoch {epoch + 1}, step {state.step + 1}; {kept}",
-        hint="try a --backbone with batch norm (such as resnet18), a weaker --augment or --way probe; `sightline clean` finds "
-        "damaged pictures",
+        hint=f"try a lower rate (--plan lr={plan.lr / 10:.2g}), a --backbone with batch norm (such as resnet18), a weaker "
+        "--augment or --way probe; `sightline clean` finds damaged pictures",
         detail={"step": state.step, "best_epoch": state.best_epoch, "run": str(run)},
     )

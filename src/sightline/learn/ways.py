@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sightline import progress
 from sightline.data.targets import targets
-from sightline.errors import DatasetError, UsageError
+from sightline.errors import DataError, DatasetError, UsageError
 from sightline.learn import features, graph
 from sightline.learn.backbones import Start
 from sightline.learn.balance import Balance
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 WORTH = 5  # epochs below which fine-tuning gains nothing over the head on frozen features
 SAMPLE = 3_000  # training pictures that a trained network is measured on, and its novelty fitted to
+PATCHED = 5_000  # training pictures that the first layer of the speed recipe is computed from
 BARE_RATE = 1e-3  # from scratch without batch norm (AlexNet, VGG, SqueezeNet, transformers): SCRATCH's rate makes them diverge
 LEFT_RIGHT = re.compile(r"left|right|arrow|turn|links|rechts|mirror", re.IGNORECASE)
 
@@ -95,6 +96,7 @@ class Learned:
     denoiser: Denoiser | None = None  # in front of `network`, and in `graph` already
     drawings: tuple[Drawing, ...] = ()  # for the report
     parts: Mapping[str, bytes] = field(default_factory=dict)  # further files of the bundle
+    broken: DataError | None = None  # why training ended before its time; these are the best weights until then
 
     def score(self) -> tuple[float, float]:
         """Main score on the validation pictures, and minus their loss, which decides between equal scores."""
@@ -194,9 +196,10 @@ def prepare_network(
     from sightline.learn import cache
     from sightline.learn.augment import asked_for
     from sightline.learn.network import Classifier, depth_groups, small_resnet
-    from sightline.learn.plan import FINE_TUNE, SCRATCH, STILL, balanced, changed
+    from sightline.learn.plan import FINE_TUNE, SCRATCH, SPEED, STILL, balanced, changed
     from sightline.learn.reproduce import seed_of
     from sightline.learn.zoo.networks import from_scratch
+    from sightline.learn.zoo.speed import SpeedNet
 
     import torch  # isort: skip
 
@@ -218,6 +221,9 @@ def prepare_network(
     stored, view = cache.room_for(spec)
     train, val = cache.prepare_all(material.train, stored), cache.prepare_all(material.val, spec)
     data = _training_data(material, train, val)
+    if isinstance(first := getattr(network.backbone, "network", None), SpeedNet):
+        plan = SPEED
+        first.whiten(network.normalise(torch.from_numpy(data.images[:PATCHED])))
     augment = asked_for(changes) if changes else plan.augment
     mirrored = augment.flip if flip is None else flip
     sure = flip is not None or bool(changes and changes.sure)
@@ -266,17 +272,27 @@ def taught(prepared: Prepared, material: Material, teacher: Path | None) -> Prep
     return replace(prepared, data=replace(prepared.data, teacher=one), plan=replace(prepared.plan, distill=share))
 
 
-def by_network(material: Material, prepared: Prepared, minutes: float | None, run: Path, log: Log | None = None) -> Learned:
-    """Train the network; goes on where an earlier run in the folder `run` was stopped."""
+def by_network(
+    material: Material, prepared: Prepared, minutes: float | None, run: Path, log: Log | None = None, *, salvage: bool = False
+) -> Learned:
+    """Train the network; goes on where an earlier run in the folder `run` was stopped. With `salvage` a training that broke
+    down after an epoch or more ends as its best weights; `Learned.broken` then says what happened.
+    """
     from sightline.learn import parallel, writers
-    from sightline.learn.loop import train_network
+    from sightline.learn.loop import kept_so_far, train_network
 
     crew = parallel.crew()
     crew.let_in()
     teacher = prepared.data.teacher
     company = {"teacher": f"{teacher.name} {teacher.id}"} if teacher else {}
     with writers.opened(log if crew.first else None, {"minutes": minutes, **prepared.plan.values(), **company}) as on_epoch:
-        trained = train_network(prepared.network, prepared.data, prepared.plan, run, minutes=minutes, on_epoch=on_epoch)
+        broken = None
+        try:
+            trained = train_network(prepared.network, prepared.data, prepared.plan, run, minutes=minutes, on_epoch=on_epoch)
+        except DataError as error:
+            if not (salvage and error.detail.get("best_epoch")):
+                raise
+            trained, broken = kept_so_far(run), error
     if not crew.first:
         raise SystemExit(0)  # the first process calibrates, exports and tells: the others have done their part
     network = prepared.network.to("cpu").float().eval()
@@ -307,6 +323,7 @@ def by_network(material: Material, prepared: Prepared, minutes: float | None, ru
         network=network,
         start=prepared.start,
         denoiser=material.denoiser,
+        broken=broken,
     )
 
 

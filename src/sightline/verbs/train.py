@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sightline import __version__, progress
-from sightline.errors import DatasetError, StorageError, UsageError
+from sightline.errors import DataError, DatasetError, StorageError, UsageError
 from sightline.files import write_text
 from sightline.settings import settings
 from sightline.types import Dataset, Finding, Size
@@ -117,9 +117,7 @@ def train(
     begun = time.perf_counter()
     if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes must be above 0, got {minutes:g}")
-    if seed < 0:
-        raise UsageError(f"--seed must be 0 or more, got {seed}")
-    _known(backbone, input_size)
+    _known(backbone, input_size, seed)
     asked: dict[str, Any] = {"size": size, "minutes": minutes, "seed": seed, "way": way, "backbone": backbone}
     asked |= {"input_size": input_size, "fit": fit, "balance": balance, **_changes(prepare, augment, plan)}
     asked |= _classic(asked, features, classifier)
@@ -154,13 +152,24 @@ def train(
         result = searching.made(work, request, bench, target, goal=run / _GOAL, again=replace)
     else:
         validated = folding.cross_validated(dataset, seen, request, run, folds) if folds else None
-        trained = learn(dataset, folding.share(request, folds) if folds else request, run)
+        trained = learn(dataset, folding.share(request, folds) if folds else request, run, salvage=True)
         write_text(run / _GOAL, str(target.absolute()))
         result, _ = store(target, dataset, seen, trained, findings, replace=replace, validated=validated)
+        _refuse_broken(trained.broken, target, run)
     set_latest(target)
     resolve.remember(dataset, target, {**asked, **bench, "data": str(data), "val": str(val) if val else None}, parents)
     shutil.rmtree(run, ignore_errors=True)
     return result.model_copy(update={"seconds": round(time.perf_counter() - begun, 1)})
+
+
+def _refuse_broken(error: DataError | None, target: Path, run: Path) -> None:
+    """DataError where the training broke down: its best weights are a model now, so the run's folder goes."""
+    if error is None:
+        return
+    shutil.rmtree(run, ignore_errors=True)
+    what = error.message.partition(";")[0]
+    detail = {**error.detail, "model": str(target)}
+    raise DataError(f"{what}; the best weights until then are the model in {target}", hint=error.hint, detail=detail)
 
 
 def _bench_allowed(request: TrainRequest, bench: dict[str, Any]) -> None:
@@ -192,10 +201,12 @@ def _bench_allowed(request: TrainRequest, bench: dict[str, Any]) -> None:
         candidates.candidates(bench["compare"], request)
 
 
-def _known(backbone: str | None, input_size: int | None) -> None:
+def _known(backbone: str | None, input_size: int | None, seed: int) -> None:
     """Refuse a network that nobody knows and a size that none takes, before any picture is read."""
     from sightline.learn.zoo.names import LEAST, check
 
+    if seed < 0:
+        raise UsageError(f"--seed must be 0 or more, got {seed}")
     if input_size is not None and input_size < LEAST:
         raise UsageError(
             f"networks need pictures of at least {LEAST} px, got {input_size}", hint=f"give --input-size {LEAST} or more"
