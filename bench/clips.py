@@ -13,7 +13,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from clipdrawings import PAIRS, draw
 from harness import machine, report
-
 from sightline.verbs.evaluate import evaluate
 from sightline.verbs.train import train
 
