@@ -195,7 +195,7 @@ def test_importance_names_what_matters(tmp_path: Path) -> None:
         hunt = tuning.Hunt(study, bench(only_rate), tmp_path, 0, EPOCHS)
         tuning.run_trials(hunt, None, 3)
         assert tuning.importance_of(study) == {}, "too few to tell"
-        tuning.run_trials(hunt, None, 20)
+        tuning.run_trials(hunt, None, 12)
         found = tuning.importance_of(study)
     assert max(found, key=lambda name: found[name]) == "lr"
     assert sum(found.values()) == pytest.approx(1, abs=0.01)
