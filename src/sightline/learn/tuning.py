@@ -39,7 +39,7 @@ WORTH = 3  # epochs below which a network's training tells nothing
 RANDOM = 6  # trials, the default among them, before the estimator has something to go by
 PATIENT = 4  # complete trials before one may be stopped for being below the median
 MOST = 100  # trials, however much time there is: more would fit the validation pictures
-ENOUGH = 8  # complete trials from which it can be said what mattered
+ENOUGH = 20  # complete trials from which it can be said what mattered: on a made-up landscape 12 named the wrong value
 TIE = 1e-3  # of the loss in the objective: it decides between equal scores
 STUDY = "tuning"
 
