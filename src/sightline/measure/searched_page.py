@@ -93,7 +93,8 @@ def _plots(search: Search) -> str:
     epochs = search.rungs[0][1]
     said = (
         f"Up and to the left is better. A dot is a candidate after {epochs} epochs, all alike; its line is the 95 % interval; "
-        "the dashed line joins those that no other beats in both ways. Orange: random search; blue: the clever one. The named ones are the best in the end."
+        "the dashed line joins those that no other beats in both ways. Orange: random search; blue: the "
+        "clever one. The named ones are the best in the end."
     )
     return "".join(figure(drawing(search, name, value), said) for name, value in axes)
 
