@@ -23,7 +23,7 @@ def images() -> np.ndarray:
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
     monkeypatch.setattr(dbn, "PATCHES", 2000)
-    monkeypatch.setattr(dbn, "LOWEST", replace(dbn.LOWEST, epochs=6, lr=0.02))
+    monkeypatch.setattr(dbn, "LOWEST", replace(dbn.LOWEST, epochs=6, lr=0.1, sparsity=0.3))
     monkeypatch.setattr(dbn, "HIGHER", replace(dbn.HIGHER, epochs=3))
 
 
