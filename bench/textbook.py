@@ -20,13 +20,13 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from claims import page
+from claims.book import CLAIMS, Claim
+from claims.runs import SIZE, Book, Budget, epoch_cost, forget, key, network, pictures, runs_folder, size_of, train
 from harness import RESULTS, machine, versions
 from sightline.errors import StoppedError
 from sightline.learn.step import TrainingData
 from sightline.settings import settings
-from textbook import page
-from textbook.claims import CLAIMS, Claim
-from textbook.runs import SIZE, Book, Budget, epoch_cost, forget, key, network, pictures, runs_folder, size_of, train
 
 DOCS = Path(__file__).parent.parent / "docs" / "textbook.md"
 

@@ -28,7 +28,7 @@ def bench() -> Iterator[None]:
 
 
 def results(**accuracies: float):
-    from textbook.claims import Result
+    from claims.book import Result
 
     made = Result("", 1_000_000, 10_000_000, 0.8, 0.0, 0.8, (0.2,), (0.2,), 1.0, 1, 4_000_000, 1_000_000, 0.0)
     named = {name.replace("__", ":").replace("_5", ".5"): value for name, value in accuracies.items()}
@@ -36,7 +36,7 @@ def results(**accuracies: float):
 
 
 def stacks(plain: list[float], residual: list[float]):
-    from textbook.claims import DEPTHS
+    from claims.book import DEPTHS
 
     both = {"plain": plain, "resnet": residual}
     return results(**{f"{kind}{n}": x for kind, row in both.items() for n, x in zip(DEPTHS, row, strict=True)})
@@ -52,7 +52,7 @@ def stacks(plain: list[float], residual: list[float]):
     ],
 )
 def test_depth(plain: list[float], residual: list[float], expected: str):
-    from textbook.claims import CLAIMS, judged
+    from claims.book import CLAIMS, judged
 
     said, why = judged(CLAIMS[0], stacks(plain, residual))
     assert said == expected
@@ -60,7 +60,7 @@ def test_depth(plain: list[float], residual: list[float], expected: str):
 
 
 def test_a_missing_network_is_named_and_nothing_said():
-    from textbook.claims import CLAIMS, judged
+    from claims.book import CLAIMS, judged
 
     found = stacks([0.8] * 5, [0.8] * 5)
     del found["plain32"]
@@ -68,7 +68,7 @@ def test_a_missing_network_is_named_and_nothing_said():
 
 
 def test_small_networks_must_be_small_and_good():
-    from textbook.claims import inception, squeeze
+    from claims.book import inception, squeeze
 
     found = results(vgg16_bn=0.80, googlenet__0_5=0.795)
     small = found["googlenet:0.5"]
@@ -81,7 +81,7 @@ def test_small_networks_must_be_small_and_good():
 
 
 def test_a_wider_mobilenet_must_not_be_worse():
-    from textbook.claims import MOBILES, width
+    from claims.book import MOBILES, width
 
     def rows(*values: float):
         made = results(**{f"w{place}": value for place, value in enumerate(values)})
@@ -92,7 +92,7 @@ def test_a_wider_mobilenet_must_not_be_worse():
 
 
 def test_eight_bits_are_near_and_a_quarter_of_the_size():
-    from textbook.runs import eight_bits, restored
+    from claims.runs import eight_bits, restored
 
     tensors = {"a.weight": torch.randn(32, 16, 3, 3) * torch.logspace(-3, 1, 32).view(-1, 1, 1, 1), "a.bias": torch.randn(32)}
     small = eight_bits(tensors)
@@ -105,7 +105,7 @@ def test_eight_bits_are_near_and_a_quarter_of_the_size():
 
 
 def test_pictures_are_as_many_of_each_class(tmp_path: Path):
-    from textbook.runs import pictures
+    from claims.runs import pictures
 
     for part, count in (("train", 6), ("test", 4)):
         class_folders(tmp_path / part, count, ("blue", "red"))
@@ -118,17 +118,17 @@ def test_pictures_are_as_many_of_each_class(tmp_path: Path):
 @pytest.fixture
 def claim(monkeypatch: pytest.MonkeyPatch):
     """The first claim with two small networks and a quick plan."""
-    from textbook import claims, page
+    from claims import book, page
 
-    quick = replace(claims.NORMED, batch=4, threads=1, precision="float32")
-    small = replace(claims.CLAIMS[0], networks=("plain8", "resnet8"), plan=quick, judge=lambda found: ("holds", "Seen."))
-    monkeypatch.setattr(page, "CLAIMS", (small, *claims.CLAIMS[1:]))
+    quick = replace(book.NORMED, batch=4, threads=1, precision="float32")
+    small = replace(book.CLAIMS[0], networks=("plain8", "resnet8"), plan=quick, judge=lambda found: ("holds", "Seen."))
+    monkeypatch.setattr(page, "CLAIMS", (small, *book.CLAIMS[1:]))
     return small
 
 
 def test_runs_are_kept_and_told(claim, tmp_path: Path):
-    from textbook import page
-    from textbook.runs import Book, Budget, key, pictures, train
+    from claims import page
+    from claims.runs import Book, Budget, key, pictures, train
 
     for part in ("train", "test"):
         class_folders(tmp_path / part, 6, ("blue", "red"))
@@ -155,7 +155,7 @@ def test_runs_are_kept_and_told(claim, tmp_path: Path):
 
 
 def test_another_recipe_is_another_run(claim):
-    from textbook.runs import Budget, key
+    from claims.runs import Budget, key
 
     budget = Budget(2, 8, 8, 1)
     keys = {key("plain8", 0, claim.plan, budget), key("plain8", 1, claim.plan, budget)}
@@ -164,7 +164,7 @@ def test_another_recipe_is_another_run(claim):
 
 
 def test_points_lie_on_a_logarithmic_axis():
-    from textbook import charts
+    from claims import charts
 
     drawn = ElementTree.fromstring(charts.points("cost", [charts.Dot(f"n{n}", 10.0**n, n / 10) for n in (6, 7, 8)], "x", "y"))
     across = [float(one.get("cx", 0)) for one in drawn.findall("{http://www.w3.org/2000/svg}circle")]

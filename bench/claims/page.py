@@ -11,11 +11,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from claims import charts
+from claims.book import CLAIMS, CLEAR, ENOUGH, MOBILES, Claim, Judged, Result, judged, verdict
+from claims.runs import SIZE, Book, Budget, Run, key
 from sightline.files import write_text
 from sightline.measure.searched import Search
-from textbook import charts
-from textbook.claims import CLAIMS, CLEAR, ENOUGH, MOBILES, Claim, Judged, Result, judged, verdict
-from textbook.runs import SIZE, Book, Budget, Run, key
 
 COMMAND = "python bench/textbook.py CIFAR"
 
