@@ -29,7 +29,8 @@ class Plan:
     batch: int
     lr: float  # of the head, at its highest
     optimiser: Optimiser = "adamw"
-    momentum: float = 0.9  # sgd only (Nesterov)
+    momentum: float = 0.9  # sgd and muon (Nesterov)
+    bias_rate: float = 1.0  # rate of biases and norms before the head = lr * this
     weight_decay: float = 0.05  # of matrices and kernels; biases and norms have none
     layer_decay: float = 1.0  # rate of each block = rate of the next one towards the head * this
     frozen: int = 0  # this many blocks, counted from the stem, keep their weights
@@ -130,6 +131,24 @@ SCRATCH = Plan(
     label_smoothing=0.1,
     ema=0.99,
     augment=Augment(flip=False, degrees=10, scale=0.25, aspect=0.1, shift=0.06, colour=0.3),
+)
+
+# zoo/speed.py on CIFAR-10-like sets: rates after airbench94 (arXiv 2404.00498) and its successor with Muon, for the mean loss
+SPEED = Plan(
+    size=32,
+    epochs=18,
+    batch=500,
+    lr=0.73,
+    optimiser="muon",
+    momentum=0.85,
+    bias_rate=64.0,
+    weight_decay=0.0013,
+    schedule="linear",
+    warmup=0.1,
+    label_smoothing=0.2,
+    ema=0.98,
+    clip=0.0,
+    augment=Augment(flip=True, degrees=0, scale=0, aspect=0, shift=0, colour=0, pixels=2),
 )
 
 RESERVE = 0.9  # share of a time budget that epochs are planned for; the rest is for saving and for a machine that slows down

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, get_args
 from sightline.errors import UsageError
 
 Precision = Literal["auto", "bf16", "float32"]
-Optimiser = Literal["adamw", "sgd"]
+Optimiser = Literal["adamw", "sgd", "muon"]
 Loss = Literal["cross-entropy", "focal"]
 Schedule = Literal["cosine", "one-cycle", "step", "linear", "constant"]
 Compile = Literal["off", "auto", "on"]
@@ -58,7 +58,8 @@ VALUES: dict[str, Value] = {
     "accumulate": Value("whole", "parts in which a step's pictures are computed: less memory, the same step", 1, 1024),
     "lr": Value("number", "learning rate of the head at its highest", open="low"),
     "optimiser": Value("word", "what makes steps of gradients", words=get_args(Optimiser)),
-    "momentum": Value("number", "of sgd (Nesterov)", *_SHARE),
+    "momentum": Value("number", "of sgd and muon (Nesterov)", *_SHARE),
+    "bias_rate": Value("number", "learning rate of biases and norms before the head = lr times this", open="low"),
     "weight_decay": Value("number", "of matrices and kernels; biases and norms have none"),
     "layer_decay": Value("number", "rate of a block = rate of the next one towards the head times this", 0, 1, "low"),
     "frozen": Value("whole", "so many blocks, counted from the stem, keep their weights"),

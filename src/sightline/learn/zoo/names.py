@@ -62,6 +62,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("inception_v3", "timm", "inception_v3", "tv_in1k", APACHE, 299, 75, 0.5),
     *_timms("resnet", ("18", "a1_in1k", APACHE, 224), ("34", "a1_in1k", APACHE, 224), ("50", "a1_in1k", APACHE, 224)),
     *_timms("resnet", ("101", "a1h_in1k", APACHE, 224), ("152", "a1h_in1k", APACHE, 224)),
+    Entry("speednet", "sightline", "speednet", "", "", 32),  # ours: the speed recipe (speed.py)
     # ours, for pictures of 32 px (stacks.py): the plain ones are there to see what short cuts are good for
     *(Entry(f"{kind}{depth}", "sightline", f"{kind}{depth}", "", "", 32) for kind in ("resnet", "plain") for depth in DEPTHS),
     Entry("squeezenet1_0", "torchvision", "squeezenet1_0", "", BSD, dropout=0.5),

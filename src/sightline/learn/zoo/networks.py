@@ -16,6 +16,7 @@ from sightline.learn.search.cells import build
 from sightline.learn.search.space import is_cell, read
 from sightline.learn.zoo import stems
 from sightline.learn.zoo.names import LEAST, Entry, check, find, timm
+from sightline.learn.zoo.speed import SpeedNet
 from sightline.learn.zoo.stacks import stack
 
 SIZES = (32, 48, 64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)  # tried to say what the least input is
@@ -110,6 +111,7 @@ def classifiers(network: Any) -> tuple[str, ...]:
         "SqueezeNet": ("classifier.",),
         "GoogLeNet": ("fc.", "aux1.", "aux2."),
         "Stack": (),
+        "SpeedNet": (),
     }
     if kind in ours and not hasattr(network, "pretrained_cfg"):
         return ours[kind]
@@ -123,7 +125,7 @@ def _made(name: str, entry: Entry | None, options: Mapping[str, Any]) -> nn.Modu
     if entry is None:
         return cast(nn.Module, timm().create_model(name.partition(".")[0], pretrained=False, num_classes=0, **options))
     if entry.maker == "sightline":
-        return stack(entry.architecture)
+        return SpeedNet() if entry.architecture == "speednet" else stack(entry.architecture)
     if entry.maker == "torchvision":
         return _torchvisions(entry)
     if entry.width == 1 or ":" not in entry.architecture:
