@@ -171,7 +171,7 @@ def test_fine_tuning_that_spoils_the_network_is_thrown_away(
 def test_time_decides(epochs: int, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: None, brief: None):
     gone: list[str] = []
     monkeypatch.setattr(ways, "epochs_within", lambda prepared, minutes: epochs)
-    monkeypatch.setattr(ways, "by_network", lambda *args: gone.append("fine-tune") or pytest.skip("tried"))
+    monkeypatch.setattr(ways, "by_network", lambda *_args, **_how: gone.append("fine-tune") or pytest.skip("tried"))
     dataset = divided(tmp_path / "d", "red", "blue", per_class=8)
     if way == "fine-tune":
         with pytest.raises(pytest.skip.Exception):

@@ -40,7 +40,7 @@ def test_each_value_is_read_as_its_type(name, said, expected):
         ("epochs=0", "epochs must be a whole number from 1", ""),
         ("ema=1", "ema must be a number from 0 to below 1, got '1'", "averag"),
         ("layer_decay=0", "layer_decay must be a number above 0 to 1, got '0'", ""),
-        ("optimiser=adam", "optimiser must be adamw or sgd, got 'adam'", ""),
+        ("optimiser=adam", "optimiser must be adamw or sgd or muon, got 'adam'", ""),
         ("freeze_norm=maybe", "freeze_norm must be yes or no", ""),
         ("learning_rate=1", "no value 'learning_rate'", ""),
         ("epoch=3", "no value 'epoch'", "did you mean epochs"),

@@ -49,9 +49,9 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     begun: list[str | None] = []
     real = fitting.fit
 
-    def counted(dataset: object, request: TrainRequest, run: Path) -> object:
+    def counted(dataset: object, request: TrainRequest, run: Path, **how: object) -> object:
         begun.append(request.backbone)
-        return real(dataset, request, run)
+        return real(dataset, request, run, **how)
 
     monkeypatch.setattr(fitting, "fit", counted)
     return begun

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import sightline
@@ -36,7 +37,7 @@ def test_dbn_learns_colours(photos, tmp_path):
     assert "without labels" in made.why
     assert card.parity is not None
     assert card.recipe.values["pretrained_on"] > 4
-    assert sightline.predict(photos / "red" / "red-0.jpg", model=tmp_path / "m")
+    assert sightline.predict([photos / "red" / "red-0.jpg"], model=tmp_path / "m")
     assert "lowest layer" in (tmp_path / "m" / "report.html").read_text()
 
 
@@ -52,7 +53,7 @@ def test_autoencoder_and_its_denoiser_in_front_of_another_network(photos, tmp_pa
     assert behind.recipe.values["denoiser"] == card.id
     assert behind.parity is not None
     assert made.scores["top1"].value > 0.4
-    assert sightline.load(tmp_path / "m").predict(drawn(5)).labels
+    assert sightline.load(tmp_path / "m").predict(np.asarray(drawn(5))).labels
 
 
 def test_a_model_without_a_denoiser_is_refused(photos, tmp_path):

@@ -26,7 +26,7 @@ def taught(rows: torch.Tensor, plan: RbmPlan, hidden: int = 16, *, gaussian: boo
 @pytest.mark.parametrize("persistent", [False, True])
 def test_bars_and_stripes_become_likely(persistent: bool):
     rows = bars_and_stripes()
-    plan = RbmPlan(epochs=600, lr=0.2, decay=0, persistent=persistent, batch=len(rows))
+    plan = RbmPlan(epochs=1500, lr=0.05, decay=0, persistent=persistent, batch=len(rows))
     before = Learning(rows, 16, plan, generator(0, "start", 0), gaussian=False, steps=1)
     learning, errors = taught(rows, plan)
     assert len(rows) == 14

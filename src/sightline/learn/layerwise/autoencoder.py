@@ -146,11 +146,13 @@ def whole(network: Classifier, size: Size, seed: int) -> Autoencoder:
         return Autoencoder(size, cast(Encoder, network.backbone), network.mean, network.std)
 
 
-def pretrain(network: Autoencoder, images: NDArray[np.uint8], run: Path, seed: int, steps: int = STEPS) -> tuple[float, ...]:
+def pretrain(
+    network: Autoencoder, images: NDArray[np.uint8], run: Path, seed: int, steps: int | None = None
+) -> tuple[float, ...]:
     """Teach the autoencoder, its encoder with it, from prepared pictures (n, s, s, 3); mean square error of every epoch.
     Goes on in `run` where it was stopped. Raises DataError when it diverges.
     """
-    errors = unlabelled.learn(_Stage(network, images, steps), run, seed)
+    errors = unlabelled.learn(_Stage(network, images, steps or STEPS), run, seed)
     network.eval()
     return errors
 
