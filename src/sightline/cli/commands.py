@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Callable[..., int]:
 
 def _command(name: str) -> Callable[..., int]:
     """The verb as a command: same parameters, defaults and help; prints the result and returns the exit code."""
-    from cyclopts import Parameter
+    from cyclopts import Group, Parameter
 
     function = function_of(name)
 
@@ -41,7 +41,14 @@ def _command(name: str) -> Callable[..., int]:
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
     json_type = Annotated[bool, Parameter(help=_JSON_HELP, negative="")]
-    parameters = [parameter.replace(annotation=hints.get(parameter.name, Any)) for parameter in signature.parameters.values()]
+    headings = [(Group(title, sort_key=place), names) for place, (title, names) in enumerate(VERBS[name].groups)]
+    groups = {option: group for group, names in headings for option in names}
+
+    def annotation(option: str) -> Any:
+        hint = hints.get(option, Any)
+        return Annotated[hint, Parameter(group=groups[option])] if option in groups else hint
+
+    parameters = [parameter.replace(annotation=annotation(parameter.name)) for parameter in signature.parameters.values()]
     parameters.append(inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=json_type))
     command.__signature__ = signature.replace(parameters=parameters, return_annotation=int)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

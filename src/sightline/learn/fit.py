@@ -27,7 +27,6 @@ from sightline.learn.finish import Trained, finish
 from sightline.learn.layerwise import denoiser as denoising
 from sightline.learn.layerwise import way as layerwise
 from sightline.learn.recipes import read_recipe
-from sightline.learn.search.space import input_of
 from sightline.learn.values import Values, written
 from sightline.learn.ways import Learned, Material, Prepared
 from sightline.learn.writers import Log
@@ -227,7 +226,9 @@ def prepared_for(material: Material, start: Start | None, request: TrainRequest,
     if start is not None:
         prepared = ways.prepare_network(material, start, request.size, spec=None, probe=probe, **_wishes(request))
         return ways.taught(prepared, material, request.teacher)
-    spec = InputSpec(size=request.input_size or input_of(request.backbone) or 64, fit=request.fit or "pad", steps=request.steps)
+    spec = InputSpec(
+        size=request.input_size or names.scratch_size(request.backbone) or 64, fit=request.fit or "pad", steps=request.steps
+    )
     prepared = ways.prepare_network(
         material, None, request.size, spec=spec, probe=None, backbone=request.backbone, **_wishes(request)
     )

@@ -19,9 +19,11 @@ class Verb(NamedTuple):
     names: tuple[str, ...] = ()  # those that may be the name of a dataset in the workspace (in a job),
     places: tuple[str, ...] = ()  # those that may be an http or https address;
     withheld: tuple[str, ...] = ()  # and arguments that only the owner of the machine may give
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()  # headings of the help, with their options; the others come first
     command: str = ""  # where the command line's function lives, when that one can do more than the verb
 
 
+_MOST = ("max_parameters", "max_size", "max_latency")
 VERBS: dict[str, Verb] = {
     "collect": Verb(
         "sightline.verbs.collect",
@@ -46,11 +48,17 @@ VERBS: dict[str, Verb] = {
             "prepare",
             "augment",
             "compare",
-            "max_parameters",
-            "max_size",
-            "max_latency",
+            *_MOST,
+            "plan",
+            "log",
         ),
         names=("data", "val"),
+        groups=(
+            ("What a picture goes through", ("prepare", "denoiser", "fit", "input_size")),
+            ("How a network learns", ("backbone", "augment", "balance", "plan", "teacher", "log")),
+            ("Other ways", ("features", "classifier", "cell", "frames", "pretrain")),
+            ("One of many", ("compare", "effort", "keep", "folds", "tune", "search", "trials", *_MOST)),
+        ),
     ),
     "clean": Verb(
         "sightline.verbs.clean",

@@ -78,7 +78,8 @@ def train(
         cell: What remembers while a clip goes by: gru or lstm; the average of the frames is always tried beside it.
         frames: How many frames of a clip are looked at, evenly spread; 16 without it.
         input_size: Pixels a side that the network sees, 32 or more; by default what its weights were trained with, else 64.
-        features: What a classic recogniser looks at: hog, colour, texture, sift, surf; sift:vlad, surf:vlad.
+        features: What a classic recogniser looks at: hog, colour, texture, sift, surf; where things move about hog:vlad,
+            sift:vlad, surf:vlad.
         classifier: Who decides about them: svm, svm-rbf, logistic, sgd, bayes, tree, forest, knn, mlp.
         prepare: What is done to every picture before the model sees it, now and later: white-balance, equalise, denoise,
             sharpen:0.5, brightness:1.2, contrast:1.2, grey; several with commas, in this order.
@@ -92,8 +93,8 @@ def train(
         plan: Values of a network's training by name, such as lr=0.003,epochs=20,batch=64,ema=0.999.
         teacher: A model whose answers the network learns from, beside the labels: its path or name. It must know the classes.
         log: Who is told of every epoch, in SIGHTLINE_HOME/logs: tensorboard, mlflow, or both between commas.
-        compare: Candidates between commas, trained on the same split within --minutes: WAY, WAY:NETWORK, WAY:SIZE or a network,
-            such as probe:small,fine-tune,scratch:resnet18,classic:hog+svm. The one to take becomes the model.
+        compare: Candidates between commas, trained on the same split within --minutes: WAY, WAY:NETWORK, WAY:SIZE or a network:
+            probe:small,fine-tune,scratch:resnet18,classic:hog+svm. The one to take becomes the model.
         effort: Candidates picked from data, weights at hand and hardware: quick or thorough.
         keep: Keep the other candidates, too, in OUT/candidates.
         folds: Cross-validate: so many models, each scored on the part of the pictures that it has not seen; then the final one.

@@ -82,7 +82,7 @@ def _spec(start: Start | None, request: TrainRequest) -> InputSpec:
 
 
 def own_network(spec: InputSpec, seed: int) -> Classifier:
-    """Without pretrained weights: a small network as it begins, never trained (measured: docs/log.md)."""
+    """Without pretrained weights: a small network as it begins, never trained."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "frames", 0))
         body, width = small_resnet("tiny")

@@ -1,9 +1,10 @@
 """A deep belief network for pictures: restricted Boltzmann machines stacked, each looking at patches of what the one below
 found, learned one after the other without labels; then one network, ready for backpropagation. Knows no labels.
 
-A machine for whole pictures reached 20 to 28 % on drawn road signs (20 classes): a sign may be anywhere. As in Lee et al. 2009
-(convolutional deep belief networks) the same machine therefore looks at every place, and the strongest answer of neighbours
-goes up. Lowest machine: Gaussian units on whitened patches (Krizhevsky 2009, Coates et al. 2011); above: Bernoulli units.
+A machine for whole pictures reached 19 % on drawn road signs (20 classes), 28 % without pre-training and with other units (one
+run each): a sign may be anywhere. As in Lee et al. 2009 (convolutional deep belief networks) the same machine therefore looks
+at every place, and the strongest answer of neighbours goes up. Lowest machine: Gaussian units on whitened patches (Krizhevsky
+2009, Coates et al. 2011); above: Bernoulli units.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ class _Stage:
 def body(size: Size) -> tuple[nn.Sequential, int]:
     """The network that the machines become: (backbone (n, 3, h, w) -> (n, width), width).
 
-    Each machine is a convolution; batch norm and rectification take the place of its logistic units, which learn far slower by
-    backpropagation (rectified hidden units: Nair and Hinton 2010).
+    Each machine is a convolution; batch norm and rectification take the place of its logistic units (rectified hidden units:
+    Nair and Hinton 2010).
     """
     layers: list[nn.Module] = []
     channels, shape = 3, SHAPES[size]

@@ -133,6 +133,14 @@ def find(name: str) -> Entry | None:
     return replace(entry, name=name, architecture=name, tag="", weights_licence="", width=width)
 
 
+def scratch_size(name: str | None) -> int | None:
+    """Pixels a side that a network is made for when it is trained from scratch; None: no size of its own."""
+    if name and is_cell(name):
+        return read(name).resolution
+    entry = find(name) if name else None
+    return entry.size if entry and entry.maker == "sightline" else None
+
+
 def check(name: str) -> None:
     """Whether a network of that name can be built; UsageError names the nearest. Asks timm only for a name that is not ours."""
     if is_cell(name):
