@@ -212,3 +212,9 @@ def test_evaluate_refuses_foreign_labels(weights: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         evaluate(other, model=str(tmp_path / "model"))
     assert "green" in caught.value.hint
+
+
+def test_places_may_be_texts(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "photos", 8)
+    made = train(str(folder), out=str(tmp_path / "m"), way="classic", features="colour", classifier="bayes")  # type: ignore[arg-type]
+    assert Path(made.model) == tmp_path / "m"

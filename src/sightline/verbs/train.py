@@ -116,6 +116,7 @@ def train(
     from sightline.verbs import beside, clip_training, comparing, folding, searching, tuning
 
     begun = time.perf_counter()
+    data, val, out = Path(data), val and Path(val), out and Path(out)  # who calls from Python may give texts
     if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes must be above 0, got {minutes:g}")
     _known(backbone, input_size, seed)
