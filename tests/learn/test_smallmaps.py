@@ -56,6 +56,25 @@ def test_in_half_precision_the_gradients_agree_too(kernel, stride, padding, side
         assert (one - other).abs().max() <= 0.02 * one.abs().max()
 
 
+@pytest.mark.parametrize(("kernel", "stride", "padding", "side"), [(3, 2, 1, 8), (3, 2, 1, 9), (5, 2, 2, 7), (3, (1, 2), 1, 6)])
+def test_depthwise_gradients_with_strides_agree(kernel, stride, padding, side):
+    torch.manual_seed(0)
+    plain = nn.Conv2d(24, 24, kernel, stride, padding, groups=24, bias=False).to(memory_format=torch.channels_last)
+    sparse = copy.deepcopy(plain)
+    use_products(sparse)
+    x, results = torch.randn(3, 24, side, side), []
+    for module in (plain, sparse):
+        given = x.clone().contiguous(memory_format=torch.channels_last).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            out = module(given)
+        out.float().square().sum().backward()
+        results.append((out.float(), given.grad, module.weight.grad))
+    assert "_Dense" in str(out.grad_fn)
+    for one, other in zip(*results, strict=True):
+        assert one.shape == other.shape
+        assert (one - other).abs().max() <= 0.02 * one.abs().max()
+
+
 def test_only_plain_convolutions_in_training_are_touched_and_it_can_be_undone(monkeypatch):
     model = nn.Sequential(
         nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, groups=2), nn.Conv2d(4, 4, 3, dilation=2)
