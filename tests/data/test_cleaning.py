@@ -90,11 +90,16 @@ def test_what_tells_no_place_and_no_person_is_said_once(photos: Path) -> None:
     for number in range(4):
         (photos / "red" / f"phone-{number}.jpg").write_bytes(encoded(drawn(40 + number), exif=phone.tobytes()))
     (photos / "red" / "mine.jpg").write_bytes(encoded(drawn(62), exif=mine.tobytes()))
-    own, others = findings(photos)["private_metadata"]
+    (photos / "red" / "told.jpg").write_bytes(encoded(drawn(63), comment=b"Ada at home"))  # free text may name anybody
+    own, free, others = findings(photos)["private_metadata"]
+    assert (free.items, free.score) == (("red/told.jpg",), 1.0)
     assert (own.items, own.score) == (("red/mine.jpg",), 1.0)
     assert own.message == "red/mine.jpg: the file holds owner's name, camera model"
     assert others.items == tuple(f"red/phone-{number}.jpg" for number in range(4))
-    assert others.message == "no place and no person, but more than the picture: time taken (4), camera model (4)"
+    assert (
+        others.message
+        == "nothing that is known to tell a place or a person, but more than the picture: time taken (4), camera model (4)"
+    )
     assert others.score < own.score
 
 

@@ -221,7 +221,7 @@ def _private(dataset: Dataset, seen: Survey) -> Iterator[Finding]:
     if others:
         counts = Counter(word for words in others.values() for word in words)
         said = ", ".join(f"{word} ({count:,})" for word, count in counts.most_common())
-        message = f"no place and no person, but more than the picture: {said}"
+        message = f"nothing that is known to tell a place or a person, but more than the picture: {said}"
         yield Finding(kind="private_metadata", items=tuple(others), message=message, fix=fix, score=0.5, severity="info")
 
 

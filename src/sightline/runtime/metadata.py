@@ -35,8 +35,12 @@ from sightline.runtime.limits import Limits
 
 Bytes = bytes | memoryview
 XMP = "XMP"
-# of the words of `private` those that tell where a picture was taken, or whose it is; nearly every photograph has others
-PERSONAL = frozenset({GPS, OWNER, SERIAL, LENS, COMPUTER, COPYRIGHT, KEYWORDS, IPTC})
+RAW = "EXIF"  # as text inside a PNG: not read
+CREDENTIALS = "content credentials"
+# of the words of `private` those that tell where a picture was taken or whose it is, or may as free or unread text
+PERSONAL = frozenset(
+    {GPS, OWNER, SERIAL, LENS, COMPUTER, COPYRIGHT, KEYWORDS, IPTC, COMMENT, DESCRIPTION, RAW, CREDENTIALS, "text"}
+)
 _UNKNOWN = "other data"
 _EXIF_HEAD = b"Exif\0\0"
 
@@ -75,8 +79,8 @@ _PNG_TEXT = {
     "copyright": COPYRIGHT,
     "software": "",
     "xml:com.adobe.xmp": XMP,
-    "raw profile type exif": "EXIF",
-    "raw profile type app1": "EXIF",
+    "raw profile type exif": RAW,
+    "raw profile type app1": RAW,
     "raw profile type iptc": IPTC,
     "raw profile type xmp": XMP,
 }
@@ -170,7 +174,7 @@ def _said_segment(part: Part) -> Iterator[str]:
     elif part.name == "E2":
         yield "further pictures" if head.startswith(b"MPF\0") else "" if head.startswith(b"ICC_PROFILE\0") else _UNKNOWN
     elif part.name == "EB" and head.startswith(b"JP"):
-        yield "content credentials"
+        yield CREDENTIALS
     elif part.name == "ED" and head.startswith(b"Photoshop 3.0\0"):
         yield IPTC if b"8BIM\x04\x04" in bytes(part.body) else "Photoshop data"
     elif part.name.startswith("E") and not head.startswith((b"Adobe", b"Ducky")):
@@ -210,7 +214,7 @@ def _said_png(data: bytes) -> Iterator[str]:
         elif part.name == "tIME":
             yield "time of the last change"
         elif part.name == "caBX":
-            yield "content credentials"
+            yield CREDENTIALS
 
 
 # --- WEBP
