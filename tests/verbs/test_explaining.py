@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pictures import drawn, encoded
-from sightline.errors import UsageError
+from sightline.errors import StorageError, UsageError
 from sightline.learn.classic import drawings
 from sightline.learn.classic.evidence import Evidence, evidence
 from sightline.runtime import keypoints
@@ -99,3 +99,12 @@ def test_only_a_png(tmp_path: Path):
     with pytest.raises(UsageError) as caught:
         explain(Answering("probe"), bright_left(tmp_path), tmp_path / "out.jpg")
     assert "out.png" in caught.value.hint
+
+
+def test_a_file_that_is_there_is_never_written_over(tmp_path: Path) -> None:
+    picture = tmp_path / "mine.png"
+    drawn(1).save(picture)
+    before = picture.read_bytes()
+    with pytest.raises(StorageError, match="exists already"):
+        explain(Answering("probe"), picture, picture)  # type: ignore[arg-type]
+    assert picture.read_bytes() == before

@@ -104,11 +104,7 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path, *, salvage: bool = F
         raise learned.broken
     if start is not None and start.why:
         why += f" ({start.why})"
-    with _timed(seconds, "finishing"):
-        trained = finish(learned, material, _recipe(learned, request, why))
-    with _timed(seconds, "baselines"):
-        lower = _baselines(learned, material, request)
-    return replace(trained, baselines=lower, seconds=seconds, broken=learned.broken)
+    return _finished(learned, material, _recipe(learned, request, why), request, seconds)
 
 
 def start_of(request: TrainRequest) -> Start | None:
@@ -137,11 +133,7 @@ def _classic(material: Material, request: TrainRequest, seconds: dict[str, float
         learned = classic.by_classic(material, asked, spec, dict(request.setting) or None)
     why = f"{asked.classifier} on {asked.features} features: asked for"
     recipe = _recipe(learned, request, why).model_copy(update={"backbone": f"{asked.features} + {asked.classifier}"})
-    with _timed(seconds, "finishing"):
-        trained = finish(learned, material, recipe)
-    with _timed(seconds, "baselines"):
-        lower = _baselines(learned, material, request)
-    return replace(trained, baselines=lower, seconds=seconds)
+    return _finished(learned, material, recipe, request, seconds)
 
 
 def _layerwise(material: Material, request: TrainRequest, run: Path, seconds: dict[str, float]) -> Trained:
@@ -149,11 +141,18 @@ def _layerwise(material: Material, request: TrainRequest, run: Path, seconds: di
     with _timed(seconds, "training"):
         learned, why = layerwise.by_layers(material, request, run, _wishes(request))
     recipe = _recipe(learned, request, why).model_copy(update={"backbone": f"{request.way}-{request.size}"})
+    return _finished(learned, material, recipe, request, seconds)
+
+
+def _finished(
+    learned: Learned, material: Material, recipe: Recipe, request: TrainRequest, seconds: dict[str, float]
+) -> Trained:
+    """Calibrated, exported, proved, and with the yardsticks beside it."""
     with _timed(seconds, "finishing"):
         trained = finish(learned, material, recipe)
     with _timed(seconds, "baselines"):
         lower = _baselines(learned, material, request)
-    return replace(trained, baselines=lower, seconds=seconds)
+    return replace(trained, baselines=lower, seconds=seconds, broken=learned.broken)
 
 
 def material_of(dataset: Dataset, seed: int) -> Material:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import UsageError
+from sightline.errors import StorageError, UsageError
 from sightline.files import write_bytes
 
 if TYPE_CHECKING:
@@ -25,12 +25,16 @@ Panel = tuple[str, NDArray[np.uint8]]
 
 
 def explain(model: Model, picture: Path, out: Path) -> Path:
-    """Write the drawing for one picture to `out`. Raises UsageError, PictureError, MissingExtraError."""
+    """Write the drawing for one picture to `out`. Raises UsageError, StorageError (`out` is there), PictureError,
+    MissingExtraError.
+    """
     from sightline.runtime.pixels import prepare, read_picture
 
     if out.suffix.lower() != ".png":
         raise UsageError(f"--explain writes a PNG, got {out.name}", hint=f"use --explain {out.stem or 'explained'}.png")
-    if getattr(model.card.input, "frames", None):
+    if out.exists():  # it may be somebody's picture
+        raise StorageError(f"{out} exists already", hint="choose another file with --explain")
+    if model.card.input.frames:
         raise UsageError("--explain draws one picture, and this model answers about clips", hint="leave out --explain")
     image = prepare(read_picture(picture), model.card.input)
     probabilities = model.answer(image[None]).probabilities[0]
