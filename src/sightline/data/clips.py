@@ -7,6 +7,7 @@ names until a clip is looked at.
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +36,13 @@ def holds_clips(path: Path) -> bool:
 
     GIFs and folders of frames are pictures until `--way clip` says otherwise.
     """
-    if not path.expanduser().is_dir():
-        return False
-    files = [file for file in scan(path.expanduser()).files if "/" in file]
-    return any(_ends(file, VIDEOS) for file in files) and not any(_ends(file, STILLS) for file in files)
+    root, found = str(path.expanduser()), False
+    for folder, _, names in os.walk(root):  # ends at the first picture: asked of every folder that is trained on
+        for name in names if folder != root else ():
+            if _ends(name, STILLS):
+                return False
+            found = found or _ends(name, VIDEOS)
+    return found
 
 
 def read_clips(path: Path) -> Dataset:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sightline.data.manifest import manifest_hash
 from sightline.data.survey import Survey, survey, units
-from sightline.errors import UsageError
+from sightline.errors import DatasetError, UsageError
 from sightline.types import Dataset, Split
 
 _NONE = "\0none"  # the pseudo label of pictures without labels (multilabel), so that every part gets its share of them
@@ -140,3 +140,15 @@ def _share_out(pool: list[_Unit], placed: dict[int, Split], parts: list[Split]) 
             for name in pool[number].labels:
                 where[name][other].remove(number)
                 where[name][part].append(number)
+
+
+def with_val(dataset: Dataset, val: Dataset) -> Dataset:
+    """The training data with every picture of `val` as its validation part. DatasetError for a class it does not have."""
+    foreign = sorted({label for item in val.items for label in item.labels} - set(dataset.classes))
+    if foreign:
+        raise DatasetError(
+            f"--val has a class that the training data lack: {foreign[0]}", hint="the classes are " + ", ".join(dataset.classes)
+        )
+    items = [item.model_copy(update={"split": item.split or "train"}) for item in dataset.items if item.split != "val"]
+    items += [item.model_copy(update={"split": "val", "name": f"{val.name}/{item.name}"}) for item in val.items]
+    return dataset.model_copy(update={"items": tuple(items), "failures": (*dataset.failures, *val.failures)})

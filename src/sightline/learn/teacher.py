@@ -67,7 +67,12 @@ def check(path: Path, classes: tuple[str, ...], task: Task, steps: tuple[str, ..
     """Refuse a teacher that cannot teach these classes: DatasetError names one that it does not know, UsageError where the
     tasks or the preprocessing differ.
     """
-    card = card_of(path)
+    return _checked(card_of(path), classes, task, steps)
+
+
+def _checked(card: Card, classes: tuple[str, ...], task: Task, steps: tuple[str, ...]) -> Card:
+    if card.input.frames:
+        raise UsageError(f"the teacher {card.name} answers for clips, not for pictures", hint="take a teacher for pictures")
     if (card.task == "multilabel") != (task == "multilabel"):
         kinds = {True: "several labels a picture", False: "one class a picture"}
         mine, its = kinds[task == "multilabel"], kinds[card.task == "multilabel"]
@@ -91,9 +96,10 @@ def check(path: Path, classes: tuple[str, ...], task: Task, steps: tuple[str, ..
 
 def called(path: Path, classes: tuple[str, ...], task: Task, spec: InputSpec) -> Teacher:
     """The teacher in the bundle `path`, for a student with these classes and this input. Raises what `check` does."""
-    card = check(path, classes, task, spec.steps)
+    bundle = read_bundle(path)
+    card = _checked(bundle.card, classes, task, spec.steps)
     rows = np.array([card.classes.index(name) for name in classes], np.intp)
-    return Teacher(card.name, card.id, Model(card, read_bundle(path).files[ONNX]), rows, task == "multilabel")
+    return Teacher(card.name, card.id, Model(card, bundle.files[ONNX]), rows, task == "multilabel")
 
 
 def distilled(logits: Tensor, taught: Tensor, temperature: float, multilabel: bool) -> Tensor:

@@ -54,11 +54,11 @@ def check(asked: dict[str, Any], bench: dict[str, Any]) -> None:
 def read(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tuple[Finding, ...], list[str]]:
     """Clips divided into train and val, those that look the same on one side; a survey, findings (none), the version before."""
     from sightline.data.clips import look_at_clips, read_clips, told
-    from sightline.data.splits import split
+    from sightline.data.splits import split, with_val
 
     dataset = read_clips(data)
     if val is not None:
-        dataset = _with(dataset, read_clips(val))
+        dataset = with_val(dataset, read_clips(val))
     if dataset.task not in {"multiclass", "binary"}:
         raise DatasetError("clips have one label each", hint="put every clip into one class folder")
     dataset, seen = look_at_clips(dataset)
@@ -78,17 +78,6 @@ def tested(data: Path) -> Dataset:
     from sightline.data.clips import look_at_clips, read_clips
 
     return look_at_clips(read_clips(data))[0]
-
-
-def _with(dataset: Dataset, val: Dataset) -> Dataset:
-    foreign = sorted(set(val.classes) - set(dataset.classes))
-    if foreign:
-        raise DatasetError(
-            f"--val has a class that the training data lack: {foreign[0]}", hint="the classes are " + ", ".join(dataset.classes)
-        )
-    items = [item.model_copy(update={"split": item.split or "train"}) for item in dataset.items if item.split != "val"]
-    items += [item.model_copy(update={"split": "val", "name": f"{val.name}/{item.name}"}) for item in val.items]
-    return dataset.model_copy(update={"items": tuple(items), "failures": (*dataset.failures, *val.failures)})
 
 
 def named(paths: Sequence[Path]) -> list[Path]:

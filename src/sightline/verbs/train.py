@@ -251,7 +251,7 @@ def _data(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tup
     from sightline.data.classes import whole_pictures
     from sightline.data.health import check
     from sightline.data.manifest import with_hashes, without
-    from sightline.data.splits import split
+    from sightline.data.splits import split, with_val
     from sightline.data.survey import survey
 
     dataset = resolve.dataset(data, hashed=False)
@@ -259,7 +259,7 @@ def _data(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tup
     if val is not None:
         apart = resolve.dataset(val, hashed=False)
         parents.append(apart.hash)
-        dataset = _with_val(dataset, apart)
+        dataset = with_val(dataset, apart)
     if dataset.task == "detection":
         progress.note(_PLACES)
     dataset = whole_pictures(dataset)
@@ -276,18 +276,6 @@ def _data(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tup
         dataset = without(dataset, {failure.picture for failure in seen.failures})
         dataset = dataset.model_copy(update={"failures": (*dataset.failures, *seen.failures)})
     return split(dataset, seen, seed=seed), seen, findings, [parent for parent in parents if parent]
-
-
-def _with_val(dataset: Dataset, val: Dataset) -> Dataset:
-    """The training data with every picture of `val` as its validation part."""
-    foreign = sorted({label for item in val.items for label in item.labels} - set(dataset.classes))
-    if foreign:
-        raise DatasetError(
-            f"--val has a class that the training data lack: {foreign[0]}", hint="the classes are " + ", ".join(dataset.classes)
-        )
-    items = [item.model_copy(update={"split": item.split or "train"}) for item in dataset.items if item.split != "val"]
-    items += [item.model_copy(update={"split": "val", "name": f"{val.name}/{item.name}"}) for item in val.items]
-    return dataset.model_copy(update={"items": tuple(items), "failures": (*dataset.failures, *val.failures)})
 
 
 _TASKS = {"binary": "one of two classes", "multiclass": "one class for each picture", "multilabel": "several labels a picture"}
