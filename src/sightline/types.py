@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Task = Literal["binary", "multiclass", "multilabel", "detection"]  # yes/no, one of many, several labels, objects with places
+# yes/no, one of many, several labels, objects with places, a class for every pixel
+Task = Literal["binary", "multiclass", "multilabel", "detection", "segmentation"]
 Split = Literal["train", "val", "test"]
-Way = Literal["probe", "fine-tune", "scratch", "classic", "clip", "dbn", "autoencoder"]
+Way = Literal["probe", "fine-tune", "scratch", "classic", "clip", "dbn", "autoencoder", "detect", "segment"]
 Size = Literal["tiny", "small", "medium", "large"]
 Flag = Literal["unsure", "unknown"]
 Box = tuple[float, float, float, float]
@@ -23,6 +24,13 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+class Mask(Record):
+    """Which pixels of the upright picture are meant: run lengths down the columns, as COCO's compressed `counts`."""
+
+    size: tuple[int, int] = Field(description="height and width of the picture")
+    counts: str
+
+
 class Annotation(Record):
     """What is said about a picture; a person's label and a model's answer differ only in origin and score."""
 
@@ -30,7 +38,9 @@ class Annotation(Record):
     score: float | None = Field(default=None, description="probability in 0..1; None for a person's label")
     box: Box | None = None
     polygon: tuple[tuple[float, float], ...] | None = None
+    mask: Mask | None = None
     keypoints: tuple[tuple[float, float], ...] | None = None
+    track: int | None = Field(default=None, description="of an object that is followed through a video; from 1")
     text: str | None = None
     origin: str = Field(default="", description="human:ana, model:ID, import:folders")
 
@@ -116,6 +126,7 @@ class Parity(Record):
     pictures: int
     agreement: float = Field(description="share of pictures with the same top label (multilabel: same decisions)")
     largest_difference: float = Field(description="largest absolute difference of any probability")
+    largest_shift: float | None = Field(default=None, description="largest move of a box's side, in pixels of the input")
 
 
 class Recipe(Record):
@@ -141,7 +152,13 @@ class Card(Record):
     classes: tuple[str, ...]
     positive: str | None = None
     input: InputSpec
-    thresholds: dict[str, float] = Field(default_factory=dict, description="multilabel: the score from which a label is given")
+    layout: str = Field(
+        default="sightline", description="how the graph answers: our own way, or yolov5, yolov8 of other makers"
+    )
+    points: tuple[str, ...] = Field(default=(), description="names of an object's keypoints, where the model finds them")
+    thresholds: dict[str, float] = Field(
+        default_factory=dict, description="several labels, objects: the score from which one is given"
+    )
     temperature: float = Field(default=1.0, description="already folded into model.onnx")
     unsure_below: float = Field(default=0.5, description="top score below this is flagged unsure")
     unknown: Unknown | None = None
