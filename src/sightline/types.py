@@ -15,6 +15,7 @@ Split = Literal["train", "val", "test"]
 Way = Literal["probe", "fine-tune", "scratch", "classic", "clip", "dbn", "autoencoder", "detect", "segment"]
 Size = Literal["tiny", "small", "medium", "large"]
 Flag = Literal["unsure", "unknown"]
+Trait = Literal["crowd", "difficult", "truncated", "occluded", "depiction", "inside"]
 Box = tuple[float, float, float, float]
 
 BUNDLE_FORMAT = 1
@@ -38,11 +39,39 @@ class Annotation(Record):
     score: float | None = Field(default=None, description="probability in 0..1; None for a person's label")
     box: Box | None = None
     polygon: tuple[tuple[float, float], ...] | None = None
+    rings: tuple[tuple[tuple[float, float], ...], ...] | None = Field(
+        default=None, description="an outline in several parts: then `polygon` is None, and `mask` says the same in pixels"
+    )
     mask: Mask | None = None
     keypoints: tuple[tuple[float, float], ...] | None = None
+    visibility: tuple[int, ...] | None = Field(
+        default=None,
+        description="of each keypoint as in COCO: 0 not labelled (it lies at 0, 0), 1 hidden, 2 seen; None: all seen",
+    )
+    traits: tuple[Trait, ...] = Field(
+        default=(), description="as COCO (iscrowd), VOC and Open Images say, in alphabetical order"
+    )
     track: int | None = Field(default=None, description="of an object that is followed through a video; from 1")
     text: str | None = None
     origin: str = Field(default="", description="human:ana, model:ID, import:folders")
+
+    @property
+    def placed(self) -> bool:
+        """Whether it says where, not only what."""
+        outline = self.polygon is not None or self.rings is not None or self.mask is not None
+        return outline or self.box is not None or self.keypoints is not None
+
+    @property
+    def ignored(self) -> bool:
+        """A crowd or a difficult object: to find it is neither asked for nor wrong, and nothing is learnt from it."""
+        return "crowd" in self.traits or "difficult" in self.traits
+
+
+class Skeleton(Record):
+    """The keypoints of a class: their names in order, and which of them are joined by a line (numbers from 0)."""
+
+    points: tuple[str, ...]
+    links: tuple[tuple[int, int], ...] = ()
 
 
 class Facts(Record):
@@ -82,6 +111,7 @@ class Dataset(Record):
     hash: str = ""
     source: str = ""
     kind: str = Field(default="folders", description="how it was read: folders, table, pictures")
+    skeletons: dict[str, Skeleton] = Field(default_factory=dict, description="class -> its keypoints, where they have names")
     failures: tuple[Failure, ...] = Field(default=(), description="rows or files that were left out, each with its reason")
 
     def part(self, split: Split) -> tuple[Item, ...]:

@@ -30,18 +30,17 @@ def item_key(item: Item) -> bytes:
 
     The order of labels and who gave them do not count, nor does the place the file was read from.
     """
-    truth = [_said(annotation) for annotation in item.truth]
+    truth = [said(annotation) for annotation in item.truth]
     facts = item.facts.model_dump(exclude_defaults=True) if item.facts else None
     text = _ENCODER.encode([item.name, item.sha256, sorted(truth), item.group, facts])
     return hashlib.sha256(text.encode()).digest()
 
 
-def _said(annotation: Annotation) -> str:
-    """A plain label as it is; anything more as JSON."""
-    more = (annotation.box, annotation.polygon, annotation.keypoints, annotation.text, annotation.score)
-    if all(value is None for value in more):
+def said(annotation: Annotation) -> str:
+    """A plain label as it is; anything more as JSON. Who said it does not count."""
+    if annotation.text is None and annotation.score is None and not (annotation.traits or annotation.placed):
         return annotation.label
-    return annotation.model_dump_json(exclude_none=True, exclude={"origin"})
+    return annotation.model_dump_json(exclude_defaults=True, exclude={"origin"})
 
 
 def manifest_hash(items: Iterable[Item]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from sightline.data.classes import ordered, positive
 from sightline.data.cleaning import KINDS, respelt, spellings
 from sightline.data.duplicates import alike, disagreement
-from sightline.data.manifest import manifest_hash, without
+from sightline.data.manifest import manifest_hash, said, without
 from sightline.data.matches import Matches
 from sightline.data.names import right_name
 from sightline.data.survey import Survey
@@ -195,8 +195,8 @@ def _worth(item: Item, seen: Survey, spot: int) -> tuple[int, int, str]:
     return -int(seen.widths[spot]) * int(seen.heights[spot]), -size, item.name
 
 
-def _truth(item: Item) -> frozenset[object]:
-    return frozenset((one.label, one.box, one.polygon, one.keypoints) for one in item.truth)
+def _truth(item: Item) -> frozenset[str]:
+    return frozenset(map(said, item.truth))
 
 
 def _equal_contents(seen: Survey, gone: Collection[int]) -> list[list[int]]:

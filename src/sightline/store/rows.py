@@ -46,13 +46,7 @@ def _told(truth: tuple[Annotation, ...]) -> tuple[str, str, str | None]:
         return "[]", "", None
     origin = truth[0].origin
     plain = all(
-        one.origin == origin
-        and one.box is None
-        and one.score is None
-        and one.polygon is None
-        and one.keypoints is None
-        and one.text is None
-        for one in truth
+        one.origin == origin and one.score is None and one.text is None and not (one.traits or one.placed) for one in truth
     )
     if plain:
         return _as_json(tuple([one.label for one in truth])), origin, None

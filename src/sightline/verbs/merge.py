@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from sightline.data.classes import ordered, positive
-from sightline.data.manifest import manifest_hash
-from sightline.types import Annotation, Dataset, Failure, Item, Split, Task
+from sightline.data.manifest import manifest_hash, said
+from sightline.types import Dataset, Failure, Item, Split, Task
 
 if TYPE_CHECKING:
     from sightline.sources import About
@@ -67,13 +67,7 @@ def merged(
 
 def _said(item: Item) -> tuple[str, tuple[str, ...]]:
     """What two pictures must share to be one: content and truth, whoever gave it and in whatever order."""
-    return item.sha256, tuple(sorted(map(_words, item.truth)))
-
-
-def _words(mark: Annotation) -> str:
-    if mark.box is None and mark.polygon is None and mark.keypoints is None and mark.text is None:
-        return mark.label
-    return mark.model_dump_json(exclude_none=True, exclude={"origin"})
+    return item.sha256, tuple(sorted(map(said, item.truth)))
 
 
 def _free(item: Item, names: set[str]) -> str:
