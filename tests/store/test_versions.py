@@ -16,7 +16,7 @@ from sightline.store import bulk, datasets, names
 from sightline.store.blobs import blobs
 from sightline.store.database import Database
 from sightline.store.schema import items, members
-from sightline.types import Annotation, Dataset, ErrorInfo, Facts, Failure, Item, Made
+from sightline.types import Annotation, Dataset, ErrorInfo, Facts, Failure, Item, Made, Mask, Skeleton
 
 MADE = Made(verb="collect", arguments={"source": "photos/", "limit": 3}, sightline="0.1.0")
 
@@ -230,3 +230,24 @@ def test_pictures_of_a_bucket_are_fetched(db: Database, monkeypatch: pytest.Monk
     named = datasets.add(db, dataset(item), MADE)
     blobs().place(sha256).unlink(missing_ok=True)
     assert Path(datasets.get(db, named).items[0].uri).read_bytes() == b"far away"
+
+
+def test_everything_that_is_said_of_objects_comes_back(db: Database, tmp_path: Path) -> None:
+    square = ((1.0, 1.0), (9.0, 1.0), (9.0, 9.0))
+    truth = (
+        Annotation(label="a", box=(1, 1, 9, 9), traits=("crowd",), mask=Mask(size=(20, 30), counts="52203"), track=4),
+        Annotation(label="a", rings=(square, square), mask=Mask(size=(20, 30), counts="52203")),
+        Annotation(label="b", keypoints=((0, 0), (3, 4)), visibility=(0, 2), text="x"),
+        Annotation(label="b", traits=("difficult", "truncated")),
+    )
+    (tmp_path / "1.jpg").write_bytes(b"1")
+    item = Item(uri=str(tmp_path / "1.jpg"), name="1.jpg", truth=truth, sha256="1" * 64)
+    skeletons = {"b": Skeleton(points=("nose", "tail"), links=((0, 1),))}
+    given = Dataset(name="d", task="detection", classes=("a", "b"), items=(item,), skeletons=skeletons)
+    found = datasets.get(db, datasets.add(db, given, MADE))
+    assert found.items[0].truth == truth
+    assert found.skeletons == skeletons
+    divided = datasets.get(db, datasets.split(db, found.hash, MADE, val=0.5))
+    assert divided.skeletons == skeletons
+    bare = given.model_copy(update={"items": (item.model_copy(update={"truth": truth[:3]}),)})
+    assert datasets.add(db, bare, MADE) != found.hash

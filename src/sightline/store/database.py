@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from sightline.errors import StorageError, UsageError, missing_extra, storage_errors
 from sightline.settings import settings
 
-NEWEST = "0001"  # the last of migrations/versions
+NEWEST = "0002"  # the last of migrations/versions
 BUSY_S = 60.0  # how long a writer waits for other processes' writers
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _open: dict[str, Database] = {}

@@ -22,7 +22,7 @@ from sightline.store.blobs import Blobs, blobs
 from sightline.store.database import Database
 from sightline.store.differences import diff
 from sightline.store.division import split
-from sightline.store.register import Roster, Tally, find, record, summary, there, versions
+from sightline.store.register import Roster, Tally, find, record, skeletons, summary, there, versions
 from sightline.store.schema import datasets, items, members
 from sightline.types import Dataset, Failure, Item, Made
 
@@ -94,6 +94,7 @@ def get(db: Database, reference: str) -> Dataset:
         hash=found.hash,
         source=head.source,
         kind=head.kind,
+        skeletons=skeletons(head.skeletons),
         failures=tuple(Failure.model_validate(failure) for failure in head.failures),
     )
 

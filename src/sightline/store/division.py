@@ -64,6 +64,7 @@ def split(
         positive=head.positive,
         source=head.source,
         kind=head.kind,
+        skeletons=register.skeletons(head.skeletons),
         failures=tuple(Failure.model_validate(failure) for failure in head.failures),
     )
     order = np.argsort(columns.ids, kind="stable")

@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, null, select
 
 from sightline.errors import NotFoundError, UsageError
 from sightline.store import bulk, rows
 from sightline.store.database import Database
 from sightline.store.records import UNSPLIT, Version
 from sightline.store.schema import datasets, members, names, parents
-from sightline.types import Dataset, Made
+from sightline.types import Dataset, Made, Skeleton
 
 KIND = "dataset"  # of the names that point here
 _SHORTEST = 6  # hex digits of a hash that may stand for it
@@ -89,6 +89,7 @@ def record(db: Database, frame: Dataset, roster: Roster, made: Made, parents_: S
             "source": frame.source,
             "made_by": made.model_dump(mode="json"),
             "created": now(),
+            "skeletons": {name: one.model_dump(mode="json") for name, one in frame.skeletons.items()} or null(),
         }
         key = connection.execute(insert(datasets).values(values)).inserted_primary_key
         number = int(key[0]) if key else 0
@@ -99,6 +100,11 @@ def record(db: Database, frame: Dataset, roster: Roster, made: Made, parents_: S
         if above:
             connection.execute(insert(parents), [{"child": number, "parent": one} for one in dict.fromkeys(above)])
     return hash_
+
+
+def skeletons(kept: dict[str, Any] | None) -> dict[str, Skeleton]:
+    """The column of that name as records."""
+    return {name: Skeleton.model_validate(one) for name, one in (kept or {}).items()}
 
 
 def summary(db: Database, reference: str) -> Version:

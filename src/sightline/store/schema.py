@@ -54,6 +54,7 @@ datasets = Table(
     Column("source", Text, nullable=False),
     Column("made_by", JSON, nullable=False),  # types.Made
     Column("created", String(32), nullable=False),
+    Column("skeletons", JSON),  # class -> types.Skeleton; NULL: keypoints have no names
 )
 
 parents = Table(
