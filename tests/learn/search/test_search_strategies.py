@@ -114,3 +114,25 @@ def test_what_is_said_follows_the_interval():
     assert sentence(both, Score(value=0.1, low=-0.02, high=0.22, n=100)).endswith("not distinguishable")
     assert sentence(both, Score(value=-0.1, low=-0.2, high=-0.02, n=100)).endswith("random search was better here")
     assert "random search found" in sentence(both[:1], None)
+
+
+def test_a_strategy_that_trained_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch):
+    from types import SimpleNamespace
+
+    from sightline.errors import DataError
+    from sightline.learn.search import conclude
+
+    schedule = SimpleNamespace(strategies=("random", "tpe"), rungs=((2, 4),), pictures=10, minutes=1.0)
+    broken = [tried(strategy=name, state="failed", why="the loss is not a number") for name in ("random", "tpe")]
+    with pytest.raises(DataError, match="no candidate could be trained: the loss is not a number"):
+        conclude.concluded(SimpleNamespace(), schedule, broken)
+
+
+def test_the_measured_file_is_about_its_weights():
+    """The room that novelty takes is that of the network's own width, so that a tight limit holds what it says."""
+    from sightline.learn.search import cost
+
+    cell = cost.smallest(space((32,)))
+    use = cost.Use(("a", "b"), "multiclass")
+    weights = 4 * cost.count(cell, 2).parameters
+    assert weights < cost.measure(cell, use).file_bytes < 2 * weights + 40_000

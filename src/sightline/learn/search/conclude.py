@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from sightline.errors import DataError
 from sightline.learn import ways
 from sightline.learn.search.ground import Ground, Schedule
 from sightline.learn.search.halving import answers_of
@@ -21,9 +22,18 @@ from sightline.types import Score
 
 
 def concluded(ground: Ground, schedule: Schedule, tried: Sequence[Tried]) -> Search:
-    """The record of a finished search; `best` has the highest score of the last rung, whichever strategy found it."""
+    """The record of a finished search; `best` has the highest score of the last rung, whichever strategy found it.
+
+    A strategy none of whose candidates could be trained to the end is left out; DataError where that is true of all.
+    """
     last = max(one.rung for one in tried)
     finals = {strategy: _best([one for one in tried if one.strategy == strategy]) for strategy in schedule.strategies}
+    finals = {strategy: one for strategy, one in finals.items() if one.state == "finished"}
+    if not finals:
+        raise DataError(
+            f"no candidate could be trained: {tried[-1].why}",
+            hint="`sightline clean` finds damaged pictures; or give the rate with --plan lr=0.001",
+        )
     found = tuple(_found(ground, one, tried) for one in finals.values())
     gap = None
     if len(finals) > 1:
@@ -53,7 +63,7 @@ def _best(tried: Sequence[Tried]) -> Tried:
 
 def _found(ground: Ground, one: Tried, tried: Sequence[Tried]) -> Found:
     mine = [other for other in tried if other.strategy == one.strategy]
-    truth, given = answers_of(ground, one) if one.state == "finished" else (np.zeros(0, np.int64), np.zeros((0, 1), np.float32))
+    truth, given = answers_of(ground, one)
     return Found(
         strategy=one.strategy,
         cell=one.cell,
@@ -85,7 +95,8 @@ def sentence(found: Sequence[Found], gap: Score | None) -> str:
     """Who has found the better network, on the unseen pictures."""
     plain = found[0]
     if gap is None or len(found) < 2:
-        return f"random search found {plain.cell}: {plain.unseen.value:.1%} of the unseen pictures after {plain.epochs} epochs"
+        said = f"{TITLES[plain.strategy]} found {plain.cell}: "
+        return f"{said}{plain.unseen.value:.1%} of the unseen pictures after {plain.epochs} epochs"
     clever = found[1]
     said = f"{TITLES[clever.strategy]} {clever.unseen.value:.1%}, random search {plain.unseen.value:.1%} of {plain.unseen.n:,} "
     said += f"unseen pictures, after equal work: a difference of {100 * gap.value:.1f} points "

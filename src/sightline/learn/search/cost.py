@@ -147,7 +147,7 @@ def _file(cell: Cell, use: Use) -> bytes:
         for module in network.modules():  # norms that start at zero make equal kernels, which a file holds only once
             if isinstance(module, torch.nn.BatchNorm2d):
                 torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-    k, centres = DIRECTIONS, 1 if use.task == "multilabel" else len(use.classes)
+    k, centres = min(DIRECTIONS, width), 1 if use.task == "multilabel" else len(use.classes)
     empty = Novelty(np.zeros((width, k), np.float32), np.zeros(k, np.float32), np.zeros((centres, k), np.float32))
     head = Head(network.head.weight.detach().numpy(), network.head.bias.detach().numpy())
     spec = InputSpec(size=cell.resolution, fit="pad")
