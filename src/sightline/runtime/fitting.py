@@ -36,8 +36,7 @@ def place(picture: Image.Image, spec: InputSpec, extent: Extent | None = None) -
     size = spec.size
     resample = Image.Resampling[spec.interpolation.upper()]
     if spec.fit == "pad":
-        ratio = size / max(width, height)
-        inner = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+        inner = inner_size(width, height, size)
         canvas = np.empty((size, size, 3), np.uint8)
         canvas[:] = GREY
         x, y = (size - inner[0]) // 2, (size - inner[1]) // 2
@@ -46,6 +45,15 @@ def place(picture: Image.Image, spec: InputSpec, extent: Extent | None = None) -
         return canvas
     box = _kept(width, height, spec) if spec.fit == "crop" else (0.0, 0.0, float(width), float(height))
     return _adjusted(_rgb(picture.resize((size, size), resample, box=box)), spec)
+
+
+def inner_size(width: float, height: float, size: int) -> tuple[int, int]:
+    """(width, height) of a picture that just fits into a square of `size` pixels; the same for any scale of the picture.
+
+    Rounded twice, so that a side of exactly n + 1/2 pixels does not depend on how the picture was reduced before.
+    """
+    ratio = size / max(width, height)
+    return max(1, round(round(width * ratio, 6))), max(1, round(round(height * ratio, 6)))
 
 
 def _adjusted(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,19 +134,50 @@ def prepared(path: str | os.PathLike[str], spec: InputSpec) -> NDArray[np.uint8]
 
     if spec.frames:
         return clips.prepare_clip(path, spec)[0]
+    refuse_video(path)
+    return pixels.prepare(pixels.read_picture(Path(path)), spec)
+
+
+def refuse_video(path: str | os.PathLike[str]) -> None:
+    """PictureFormatError for a video where a picture is wanted."""
+    from sightline.runtime import clips
+
     if clips.is_video(path):
         raise PictureFormatError(
             f"{Path(path).name} is a video, and this model answers for pictures",
             hint="take pictures out of it with `sightline collect VIDEO --into FOLDER --seconds 1`; or train on clips: "
             "`sightline train CLIPS --way clip`",
         )
-    return pixels.prepare(pixels.read_picture(Path(path)), spec)
 
 
-def load(model: str | os.PathLike[str], threads: int | None = None) -> Model:
-    """Load a model by path or name; raises ModelNotFoundError, BundleError."""
+class Recogniser(Protocol):
+    """What every loaded model can do, whatever its task: Model (whole pictures, clips), Detector (objects), ..."""
+
+    card: Card
+    threads: int
+
+    def predict(
+        self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8], name: str = "", top: int | None = None
+    ) -> Prediction: ...
+
+    def predict_many(
+        self, pictures: Sequence[str | os.PathLike[str]], top: int | None = None
+    ) -> Iterator[Prediction | Failure]: ...
+
+
+def load(model: str | os.PathLike[str], threads: int | None = None) -> Recogniser:
+    """Load a model by path or name: a Model, or a Detector where objects are found; raises ModelNotFoundError, BundleError."""
     bundle = read_bundle(model)
-    return Model(bundle.card, bundle.onnx, threads)
+    return opened(bundle.card, bundle.onnx, threads)
+
+
+def opened(card: Card, onnx: bytes, threads: int | None = None) -> Recogniser:
+    """The recogniser that answers the card's task; raises BundleError."""
+    if card.task == "detection":
+        from sightline.runtime.detector import Detector
+
+        return Detector(card, onnx, threads)
+    return Model(card, onnx, threads)
 
 
 def open_session(onnx: bytes, card: Card | None = None) -> ort.InferenceSession:

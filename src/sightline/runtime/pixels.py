@@ -25,7 +25,7 @@ from sightline.runtime.raster import load
 if TYPE_CHECKING:
     from sightline.types import InputSpec
 
-__all__ = ["Limits", "decode", "decode_sized", "fit", "prepare", "read_picture", "sniff", "standard_limits"]
+__all__ = ["Limits", "decode", "decode_sized", "fit", "prepare", "prepare_sized", "read_picture", "sniff", "standard_limits"]
 
 
 _READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -67,13 +67,21 @@ def prepare(data: bytes, spec: InputSpec, limits: Limits | None = None) -> NDArr
 
     Equal to `fit(decode(data), spec)` wherever no reduced decode took place; errors as `decode`.
     """
+    return prepare_sized(data, spec, limits)[0]
+
+
+def prepare_sized(data: bytes, spec: InputSpec, limits: Limits | None = None) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """As `prepare`, and the upright (width, height) of the picture, in whose pixels places are told."""
     from PIL import Image
 
     limits = limits or standard_limits()
     kind = _admit(data, limits)
+    factor = 1
 
     def reduce(width: int, height: int) -> int:
-        return reduction(width, height, spec)
+        nonlocal factor
+        factor = reduction(width, height, spec)
+        return factor
 
     with _typed(data, kind):
         if kind == "jpeg" and (decoded := decode_jpeg(data, limits, reduce, "RGBX")):
@@ -83,7 +91,7 @@ def prepare(data: bytes, spec: InputSpec, limits: Limits | None = None) -> NDArr
             picture = Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)  # shares the memory
         else:
             picture, extent = load(data, kind, limits, reduce)
-        return place(picture, spec, extent)
+        return place(picture, spec, extent), (round(extent[0] * factor), round(extent[1] * factor))
 
 
 def fit(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
