@@ -351,9 +351,9 @@ def test_few_pictures(data, tmp_path):
 def test_rare_classes_weigh_more(data, tmp_path):
     rows = np.r_[0:14, 14:28, 28:31]
     rare = TrainingData(data.images[rows], data.targets[rows], data.val_images, data.val_targets)
-    parts = step.assemble(network(), rare, QUICK, torch.device("cpu"))
+    parts = step.assemble(network(), rare, QUICK, torch.device("cpu")).held
     assert parts.weights[2] > parts.weights[0]
-    assert step.assemble(network(), data, QUICK, torch.device("cpu")).weights is None
+    assert step.assemble(network(), data, QUICK, torch.device("cpu")).held.weights is None
 
 
 SCRIPT = """

@@ -47,7 +47,7 @@ def test_a_step_in_parts_is_the_step_of_the_whole_batch(multilabel, loss, accumu
     for parts_count in (1, accumulate):
         plan = replace(PLAN, optimiser="sgd", accumulate=parts_count, loss=loss)
         parts = assemble(network(), material(multilabel), plan, torch.device("cpu"))
-        assert parts.weights is not None, "classes differ enough to be weighed"
+        assert parts.held.weights is not None, "classes differ enough to be weighed"
         said.append(train_step(parts, torch.arange(12) * 3, 5, 100))
         moved.append(torch.cat([weights.detach().flatten() for weights in parts.model.parameters()]))
     assert torch.allclose(*moved, atol=1e-6)

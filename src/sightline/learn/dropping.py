@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UsageError
-from sightline.learn.network import Classifier
+from sightline.learn.network import Trainable
 from sightline.learn.plan import Plan
 
 PLACES = ("drop_path", "drop_path1", "drop_path2")  # how timm's blocks and ours call the place at the end of their branch
@@ -32,14 +32,16 @@ class DropPath(nn.Module):
         return x * (keep / (1 - self.rate))
 
 
-def regularise(model: Classifier, plan: Plan) -> None:
+def regularise(model: Trainable, plan: Plan) -> None:
     """Set the head's dropout and the blocks' drop rates as the plan says; what it leaves open stays as it was built.
 
     The rate rises linearly from 0 at the first block to `plan.drop_path` at the last (arXiv 1603.09382, section 4). Raises
     UsageError for a network without residual branches.
     """
     if plan.dropout >= 0:
-        model.dropout.p = plan.dropout
+        if not isinstance(getattr(model, "dropout", None), nn.Dropout):
+            raise UsageError("dropout stands before a classifier's head, and this network has none", hint="leave it out")
+        model.dropout.p = plan.dropout  # type: ignore[union-attr]
     if not plan.drop_path:
         return
     blocks = [places for module in model.backbone.modules() if (places := _places(module))]
@@ -67,7 +69,7 @@ def _free(there: object) -> bool:
     return there is None or isinstance(there, nn.Identity | DropPath) or type(there).__name__ == "DropPath"
 
 
-def _inner(model: Classifier) -> nn.Module:
+def _inner(model: Trainable) -> nn.Module:
     """The network inside the wrapper of the zoo, whose name says something."""
     inner = getattr(model.backbone, "network", model.backbone)
     return inner if isinstance(inner, nn.Module) else model.backbone

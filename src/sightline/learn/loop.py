@@ -24,14 +24,14 @@ from sightline import progress
 from sightline.errors import DataError, DatasetError, StoppedError, UsageError
 from sightline.learn import checkpoint as stored
 from sightline.learn import parallel
-from sightline.learn.network import Classifier
+from sightline.learn.lesson import Lesson
+from sightline.learn.network import Trainable
 from sightline.learn.parallel import Crew
 from sightline.learn.plan import Agreement, Plan, differences, keep_plan, kept_plan, plan_from, within
 from sightline.learn.reproduce import interruptible, reproducible, training_device
 from sightline.learn.smallmaps import use_convolutions
 from sightline.learn.step import (
     Parts,
-    TrainingData,
     assemble,
     decided,
     epoch_seconds,
@@ -53,9 +53,9 @@ class Epoch:
 
     number: int  # from 1
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None  # None where nobody counts
     val_loss: float | None  # None without validation pictures
-    val_accuracy: float | None
+    val_accuracy: float | None  # or what the lesson measures instead: mAP@.5
     seconds: float
     rate: float | None = None  # of the head, in the last step
 
@@ -86,8 +86,8 @@ class _State:
 
 
 def train_network(
-    model: Classifier,
-    data: TrainingData,
+    model: Trainable,
+    data: Lesson,
     plan: Plan,
     run: Path,
     *,
@@ -104,11 +104,11 @@ def train_network(
     Errors: StoppedError (Ctrl-C; state kept after the current step), DataError (the loss is not a number), DatasetError (fewer
     than two pictures), UsageError (`run` holds a training with other values), StorageError.
     """
-    if len(data.images) < 2:
-        raise DatasetError(f"a network needs at least 2 training pictures, got {len(data.images)}", hint="add pictures")
+    if data.pictures < 2:
+        raise DatasetError(f"a network needs at least 2 training pictures, got {data.pictures}", hint="add pictures")
     crew = parallel.crew()
-    if crew.processes > min(plan.batch, len(data.images)):
-        raise UsageError(f"{crew.processes} processes cannot share a batch of {min(plan.batch, len(data.images))} pictures")
+    if crew.processes > min(plan.batch, data.pictures):
+        raise UsageError(f"{crew.processes} processes cannot share a batch of {min(plan.batch, data.pictures)} pictures")
     plan = plan_from(crew.told(lambda: agree(model, data, plan, run, minutes, crew=crew).values()))
     device = training_device()
     with reproducible(plan.threads, device), interruptible(stop) as pressed:
@@ -159,7 +159,9 @@ def _train(
                 if not math.isfinite(loss):
                     raise _diverged(epoch, state, plan, run)
                 state.step, state.loss_sum, state.right = state.step + 1, state.loss_sum + loss, state.right + right
-                work.advance(1, f"epoch {epoch + 1}/{plan.epochs}, loss {state.loss_sum / (index + 1):.3f}{_said(state)}")
+                work.advance(
+                    1, f"epoch {epoch + 1}/{plan.epochs}, loss {state.loss_sum / (index + 1):.3f}{_said(state, data.measure)}"
+                )
                 if interrupted() and index + 1 < each:
                     state.epoch_seconds = time.monotonic() - begun
                     _save(run, parts, state, best)
@@ -178,7 +180,7 @@ def _end_epoch(parts: Parts, state: _State, best: dict[str, Tensor], seconds: fl
     data, plan = parts.data, parts.plan
     start = time.monotonic()
     val_loss, val_accuracy = parts.crew.told(lambda: validate(parts))
-    if len(data.val_images) and not math.isfinite(val_loss):  # the averaged weights broke down, or answer infinities
+    if data.val_pictures and not math.isfinite(val_loss):  # the averaged weights broke down, or answer infinities
         raise _diverged(len(state.history), state, plan, run)
     each, number = steps_per_epoch(data, plan), len(state.history) + 1
     seconds += time.monotonic() - start
@@ -186,7 +188,7 @@ def _end_epoch(parts: Parts, state: _State, best: dict[str, Tensor], seconds: fl
         Epoch(
             number,
             state.loss_sum / each,
-            state.right / (each * min(plan.batch, len(data.images))),
+            state.right / (each * min(plan.batch, data.pictures)) if data.measure == "accuracy" else None,
             None if math.isnan(val_loss) else val_loss,
             None if math.isnan(val_accuracy) else val_accuracy,
             seconds,
@@ -194,9 +196,8 @@ def _end_epoch(parts: Parts, state: _State, best: dict[str, Tensor], seconds: fl
         )
     )
     state.loss_sum = state.right = state.epoch_seconds = 0.0
-    # several labels: the share of right answers hardly moves, so the loss decides; nothing to validate on: the last epoch is
-    # the best
-    score = [0.0 if data.multilabel else val_accuracy, -val_loss] if len(data.val_images) else [0.0, float(number)]
+    # nothing to validate on: the last epoch is the best
+    score = data.score(val_loss, val_accuracy) if data.val_pictures else [0.0, float(number)]
     if not state.best_score or score > state.best_score:
         state.best_score, state.best_epoch = score, number
         # in place: whoever stops the training by an error loads the same dictionary
@@ -207,9 +208,7 @@ def _end_epoch(parts: Parts, state: _State, best: dict[str, Tensor], seconds: fl
     return best
 
 
-def agree(
-    model: Classifier, data: TrainingData, plan: Plan, run: Path, minutes: float | None, *, crew: Crew = parallel.ALONE
-) -> Plan:
+def agree(model: Trainable, data: Lesson, plan: Plan, run: Path, minutes: float | None, *, crew: Crew = parallel.ALONE) -> Plan:
     """The plan with its open values decided; kept in `run`, and taken from there when this training began earlier."""
     device = training_device()
     asked = {**plan.values(), "minutes": minutes}
@@ -253,18 +252,11 @@ def _unaffordable(minutes: float, seconds: float) -> UsageError:
     )
 
 
-def _identity(model: Classifier, data: TrainingData) -> dict[str, Any]:
-    """What must be the same for a training to be the same: the network's tensors by name and shape, the labels, a sample of the
-    pictures.
-    """
+def _identity(model: Trainable, data: Lesson) -> dict[str, Any]:
+    """What must be the same for a training to be the same: the network's tensors by name and shape, and the lesson."""
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    pictures = hashlib.sha256(data.targets.tobytes() + data.val_targets.tobytes())
-    for images in (data.images, data.val_images):
-        pictures.update(repr(images.shape).encode())
-        pictures.update(images[:: max(1, len(images) // 64)].tobytes())
     network = hashlib.sha256(repr(sorted(shapes.items())).encode()).hexdigest()
-    taught = {"teacher": data.teacher.id} if data.teacher else {}
-    return {"network": network[:16], "pictures": pictures.hexdigest()[:16], **taught}
+    return {"network": network[:16], **data.identity()}
 
 
 def _save(run: Path, parts: Parts, state: _State, best: dict[str, Tensor]) -> None:
@@ -290,9 +282,11 @@ def _resume(parts: Parts, run: Path) -> tuple[_State, dict[str, Tensor], int | N
     return state, best, state.step
 
 
-def _said(state: _State) -> str:
-    accuracy = state.history[-1].val_accuracy if state.history else None
-    return "" if accuracy is None else f", validation {accuracy:.1%}"
+def _said(state: _State, measure: str) -> str:
+    found = state.history[-1].val_accuracy if state.history else None
+    if found is None:
+        return ""
+    return f", validation {found:.1%}" if measure == "accuracy" else f", validation {measure} {found:.3f}"
 
 
 def _stopped(state: _State, plan: Plan, run: Path) -> StoppedError:

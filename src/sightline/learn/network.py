@@ -20,7 +20,13 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class Classifier(nn.Module):
+class Trainable(nn.Module):
+    """What the loop trains: a backbone, whose blocks may stay still or learn more slowly, and what stands on it."""
+
+    backbone: nn.Module
+
+
+class Classifier(Trainable):
     """Backbone + head; `mean` and `std` (0..1 scale) are buffers, so they travel with the weights and into the exported
     graph.
     """
@@ -123,16 +129,16 @@ class BasicBlock(nn.Module):
         return cast(Tensor, self.relu(self.drop_path(y) + self.shortcut(x)))
 
 
-def depth_groups(model: Classifier) -> list[list[str]]:
+def depth_groups(model: Trainable) -> list[list[str]]:
     """Names of the parameters from the stem to the head, a group for each block of the backbone: what layer-wise rates are
-    made of.
+    made of. The last group is all that is no backbone.
 
     A block is a parameter's name up to its first number ("blocks.3", "layer1.0", "stages.2"): so timm, torchvision and our
     networks name theirs. Neighbours without a number are one block (the stem before the numbered ones, the tail behind them).
     """
     names = [name for name, _ in model.backbone.named_parameters()]
     blocks = [[f"backbone.{name}" for name in group] for _, group in groupby(names, _block)]
-    return [*blocks, ["head.weight", "head.bias"]]
+    return [*blocks, [name for name, _ in model.named_parameters() if not name.startswith("backbone.")]]
 
 
 def _block(name: str) -> str:

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from sightline.errors import UsageError
 from sightline.learn.muon import KERNELS, Muon
-from sightline.learn.network import Classifier, depth_groups
+from sightline.learn.network import Trainable, depth_groups
 from sightline.learn.plan import Plan
 from sightline.learn.values import Schedule
 
 ONE_CYCLE = 0.3  # share of all steps in which a one-cycle schedule rises, at least
 
 
-def freeze(model: Classifier, blocks: int) -> None:
+def freeze(model: Trainable, blocks: int) -> None:
     """The first `blocks` blocks keep their weights; the head is always trained."""
     groups = depth_groups(model)[:-1]
     still = {name for group in groups[:blocks] for name in group}
@@ -28,19 +28,19 @@ def freeze(model: Classifier, blocks: int) -> None:
         parameter.requires_grad_(name not in still)
 
 
-def training_mode(model: Classifier, plan: Plan) -> None:
-    """`model.train()`, but norms with frozen statistics (all of them, or those whose weights are frozen) stay as in
+def training_mode(model: Trainable, plan: Plan) -> None:
+    """`model.train()`, but norms with frozen statistics (all of the backbone's, or those whose weights are frozen) stay as in
     evaluation.
     """
     model.train()
-    for module in model.modules():
+    for name, module in model.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             still = module.weight is not None and not module.weight.requires_grad
-            if plan.freeze_norm or still:
+            if still or (plan.freeze_norm and name.startswith("backbone.")):
                 module.eval()
 
 
-def parameter_groups(model: Classifier, plan: Plan) -> list[dict[str, object]]:
+def parameter_groups(model: Trainable, plan: Plan) -> list[dict[str, object]]:
     """Groups for an optimiser: rate lr * layer_decay^(blocks to the head); no weight decay for biases and norms. `base` is the
     full rate.
     """
@@ -59,7 +59,7 @@ def parameter_groups(model: Classifier, plan: Plan) -> list[dict[str, object]]:
     return groups
 
 
-def _with_kernels(model: Classifier, groups: list[dict[str, object]]) -> list[dict[str, object]]:
+def _with_kernels(model: Trainable, groups: list[dict[str, object]]) -> list[dict[str, object]]:
     """The groups with kernels apart, as Muon wants them; UsageError where one is not followed by a norm."""
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
     if not convolutions or any(module.bias is not None or module.groups > 1 for module in convolutions):
@@ -80,7 +80,7 @@ def _with_kernels(model: Classifier, groups: list[dict[str, object]]) -> list[di
     return found
 
 
-def optimiser_for(model: Classifier, plan: Plan) -> torch.optim.Optimizer:
+def optimiser_for(model: Trainable, plan: Plan) -> torch.optim.Optimizer:
     groups = parameter_groups(model, plan)
     if plan.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=plan.lr, momentum=plan.momentum, nesterov=plan.momentum > 0, fused=True)
@@ -150,8 +150,8 @@ class Average:
     model.
     """
 
-    def __init__(self, model: Classifier, decay: float) -> None:
-        self.model: Classifier = copy.deepcopy(model).eval().requires_grad_(False)
+    def __init__(self, model: Trainable, decay: float) -> None:
+        self.model: Trainable = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
         mine, theirs = self.model.state_dict(), model.state_dict()
         self._pairs = [(mine[name], theirs[name]) for name in mine if mine[name].is_floating_point()]

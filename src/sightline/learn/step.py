@@ -5,11 +5,13 @@ limits.
 from __future__ import annotations
 
 import copy
+import hashlib
 import shutil
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,8 +24,9 @@ from sightline.errors import UsageError
 from sightline.learn.augment import augment
 from sightline.learn.balance import drawn, picture_weights
 from sightline.learn.dropping import regularise
+from sightline.learn.lesson import Lesson, Piece
 from sightline.learn.losses import loss_of
-from sightline.learn.network import Classifier
+from sightline.learn.network import Classifier, Trainable
 from sightline.learn.optimise import Average, class_weights, freeze, optimiser_for, set_pace, training_mode
 from sightline.learn.parallel import ALONE, Crew
 from sightline.learn.plan import Plan
@@ -52,29 +55,96 @@ class TrainingData:
     def multilabel(self) -> bool:
         return self.targets.ndim == 2
 
+    @property
+    def pictures(self) -> int:
+        return len(self.images)
+
+    @property
+    def val_pictures(self) -> int:
+        return len(self.val_images)
+
+    @property
+    def measure(self) -> str:
+        return "accuracy"
+
+    def identity(self) -> dict[str, Any]:
+        """Labels and a sample of the pictures."""
+        pictures = hashlib.sha256(self.targets.tobytes() + self.val_targets.tobytes())
+        for images in (self.images, self.val_images):
+            pictures.update(repr(images.shape).encode())
+            pictures.update(images[:: max(1, len(images) // 64)].tobytes())
+        taught = {"teacher": self.teacher.id} if self.teacher else {}
+        return {"pictures": pictures.hexdigest()[:16], **taught}
+
+    def held(self, model: Trainable, plan: Plan, device: torch.device) -> Held:
+        targets = torch.from_numpy(np.array(self.targets))
+        classes = cast(Classifier, model).head.out_features
+        weights = class_weights(targets, classes, plan.balance) if plan.balance else None
+        images: Tensor | NDArray[np.uint8] = self.images
+        if device.type == "cuda" and self.images.nbytes <= ON_DEVICE:
+            images = torch.from_numpy(np.array(self.images)).to(device)
+        soft = targets.float() if self.multilabel else functional.one_hot(targets, classes).float()
+        fill = torch.tensor(self.fill, dtype=torch.float32)
+        return Held(images, soft.to(device), None if weights is None else weights.to(device), fill)
+
+    def shares(self, plan: Plan) -> NDArray[np.float32] | None:
+        if not plan.sampling:
+            return None
+        targets = torch.from_numpy(np.array(self.targets))
+        soft = targets.float() if self.multilabel else functional.one_hot(targets).float()
+        return picture_weights(soft.numpy(), plan.sampling)
+
+    def batch(self, parts: Parts, rows: Tensor, step: int, steps: int, draws: torch.Generator) -> Piece:  # noqa: ARG002
+        return _batch(self, parts, rows, step, draws)
+
+    def validate(self, parts: Parts) -> tuple[float, float]:
+        if not len(self.val_images):
+            return float("nan"), float("nan")
+        model = cast(Classifier, parts.average.model)
+        logits = torch.from_numpy(logits_of(model, self.val_images, bf16=parts.plan.precision == "bf16"))
+        targets = torch.from_numpy(np.array(self.val_targets))
+        truth = targets.float() if self.multilabel else functional.one_hot(targets, logits.shape[1]).float()
+        loss = loss_of(logits, truth, self.multilabel)
+        return float(loss), float(right(logits, truth, self.multilabel)) / len(truth)
+
+    def score(self, loss: float, right: float) -> list[float]:
+        """Several labels: the share of right answers hardly moves, so the loss decides."""
+        return [0.0 if self.multilabel else right, -loss]
+
+    def validation_seconds(self, model: Trainable, plan: Plan, device: torch.device) -> float:
+        sample = self.val_images[: plan.batch]
+        start = time.perf_counter()
+        logits_of(cast(Classifier, model).to(device), sample, bf16=plan.precision == "bf16")
+        return (time.perf_counter() - start) * len(self.val_images) / len(sample)
+
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What a training works on. `average` is evaluated and kept; `images` are the training pictures, on the GPU when they
-    fit.
-    """
+class Held:
+    """What a training of whole pictures keeps for all steps; `images` lie on the GPU when they fit."""
 
-    data: TrainingData
-    plan: Plan
-    model: Classifier
-    forward: Callable[[Tensor], Tensor]  # the model, or what torch.compile made of it
-    average: Average
-    optimiser: torch.optim.Optimizer
     images: Tensor | NDArray[np.uint8]
     targets: Tensor  # float (n, classes)
     weights: Tensor | None  # of the classes in the loss
-    shares: NDArray[np.float32] | None  # (n,) how often each picture is drawn, mean 1; None: once an epoch
     fill: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a training works on. `average` is evaluated and kept."""
+
+    data: Lesson
+    plan: Plan
+    model: Trainable
+    forward: Callable[[Tensor], Tensor]  # the model, or what torch.compile made of it
+    average: Average
+    optimiser: torch.optim.Optimizer
+    held: Any  # what the lesson keeps for itself
+    shares: NDArray[np.float32] | None  # (n,) how often each picture is drawn, mean 1; None: once an epoch
     device: torch.device
     crew: Crew = ALONE  # who trains with this process
 
 
-def assemble(model: Classifier, data: TrainingData, plan: Plan, device: torch.device, crew: Crew = ALONE) -> Parts:
+def assemble(model: Trainable, data: Lesson, plan: Plan, device: torch.device, crew: Crew = ALONE) -> Parts:
     """Move the model to the device, lay its memory out channels_last (measured on a CPU: 1.1 x, with bfloat16 2 x) and build
     the rest.
     """
@@ -84,13 +154,6 @@ def assemble(model: Classifier, data: TrainingData, plan: Plan, device: torch.de
     use_products(model)
     crew.synchronised(model, device)
     crew.same(model)
-    classes = model.head.out_features
-    targets = torch.from_numpy(np.array(data.targets))
-    weights = class_weights(targets, classes, plan.balance) if plan.balance else None
-    soft = targets.float() if data.multilabel else functional.one_hot(targets, classes).float()
-    images: Tensor | NDArray[np.uint8] = data.images
-    if device.type == "cuda" and data.images.nbytes <= ON_DEVICE:
-        images = torch.from_numpy(np.array(data.images)).to(device)
     return Parts(
         data,
         plan,
@@ -98,11 +161,8 @@ def assemble(model: Classifier, data: TrainingData, plan: Plan, device: torch.de
         torch.compile(model) if compiles(plan, device) else model,
         Average(model, plan.ema),
         optimiser_for(model, plan),
-        images,
-        soft.to(device),
-        None if weights is None else weights.to(device),
-        picture_weights(soft.numpy(), plan.sampling) if plan.sampling else None,
-        torch.tensor(data.fill, dtype=torch.float32),
+        data.held(model, plan, device),
+        data.shares(plan),
         device,
         crew,
     )
@@ -122,38 +182,28 @@ def compiles(plan: Plan, device: torch.device) -> bool:
 def order_of(parts: Parts, epoch: int) -> Tensor:
     """The pictures of an epoch, int64 (n,): each once, or the rare ones more often."""
     draws = generator(parts.plan.seed, "order", epoch)
-    return torch.randperm(len(parts.data.images), generator=draws) if parts.shares is None else drawn(parts.shares, draws)
+    return torch.randperm(parts.data.pictures, generator=draws) if parts.shares is None else drawn(parts.shares, draws)
 
 
 def train_step(parts: Parts, rows: Tensor, step: int, steps: int) -> tuple[float, float]:
     """One step on the pictures `rows`: (mean loss, pictures right). A loss that is not a number changes no weight."""
-    data, plan = parts.data, parts.plan
-    images = (
-        parts.images[rows.to(parts.device)]
-        if isinstance(parts.images, Tensor)
-        else torch.from_numpy(parts.images[rows.numpy()])
-    )
-    if plan.augment.each:
-        images = changed_each(images.cpu(), plan.augment.each, plan.seed, step * plan.batch)
+    plan = parts.plan
     seed = seed_of(plan.seed, "step", step)
+    piece_loss = parts.data.batch(parts, rows, step, steps, torch.Generator().manual_seed(seed))
     torch.manual_seed(seed + parts.crew.rank)  # dropout and the like
-    draws = torch.Generator().manual_seed(seed)
     training_mode(parts.model, plan)
-    truth = parts.targets[rows.to(parts.device)]
-    pixels, soft = augment(images.to(parts.device), truth, plan.augment, plan.size, draws, fill=parts.fill)
     parts.optimiser.zero_grad(set_to_none=True)
     value = correct = 0.0
     mine = parts.crew.share(len(rows))  # changed all alike, since pictures may be mixed with any other of the batch
     for piece in mine.tensor_split(min(plan.accumulate, len(mine))):
-        some = slice(int(piece[0]), int(piece[-1]) + 1)
-        loss, logits = _loss(parts, pixels[some], soft[some])
+        loss, good = piece_loss(slice(int(piece[0]), int(piece[-1]) + 1))
         if len(piece) < len(rows):
             loss = loss * (len(piece) / len(rows))
         value += float(loss.detach())
         if not np.isfinite(value):
             break
         loss.backward()  # type: ignore[no-untyped-call]
-        correct += float(right(logits.detach(), truth[some], data.multilabel))
+        correct += good
     value, correct = parts.crew.total(value, correct)
     if not np.isfinite(value):
         return value, 0.0
@@ -166,14 +216,33 @@ def train_step(parts: Parts, rows: Tensor, step: int, steps: int) -> tuple[float
     return value, correct
 
 
-def _loss(parts: Parts, pixels: Tensor, soft: Tensor) -> tuple[Tensor, Tensor]:
+def _batch(data: TrainingData, parts: Parts, rows: Tensor, step: int, draws: torch.Generator) -> Piece:
+    """Pictures of a step, changed, and what computes the loss of some of them."""
+    plan, held = parts.plan, cast(Held, parts.held)
+    images = (
+        held.images[rows.to(parts.device)] if isinstance(held.images, Tensor) else torch.from_numpy(held.images[rows.numpy()])
+    )
+    if plan.augment.each:
+        images = changed_each(images.cpu(), plan.augment.each, plan.seed, step * plan.batch)
+    truth = held.targets[rows.to(parts.device)]
+    pixels, soft = augment(images.to(parts.device), truth, plan.augment, plan.size, draws, fill=held.fill)
+
+    def piece(some: slice) -> tuple[Tensor, float]:
+        loss, logits = _loss(data, parts, pixels[some], soft[some])
+        return loss, float(right(logits.detach(), truth[some], data.multilabel))
+
+    return piece
+
+
+def _loss(data: TrainingData, parts: Parts, pixels: Tensor, soft: Tensor) -> tuple[Tensor, Tensor]:
     """Mean loss and logits (n, classes) of changed pictures (n, size, size, 3) with soft targets (n, classes)."""
-    data, plan = parts.data, parts.plan
-    x = parts.model.normalise(pixels).contiguous(memory_format=torch.channels_last)
+    plan = parts.plan
+    x = cast(Classifier, parts.model).normalise(pixels).contiguous(memory_format=torch.channels_last)
     with torch.autocast(parts.device.type, torch.bfloat16, enabled=plan.precision == "bf16"):
         logits = parts.forward(x)
     logits = logits.float()
-    loss = loss_of(logits, soft, data.multilabel, parts.weights, plan.label_smoothing, kind=plan.loss, gamma=plan.gamma)
+    weights = cast(Held, parts.held).weights
+    loss = loss_of(logits, soft, data.multilabel, weights, plan.label_smoothing, kind=plan.loss, gamma=plan.gamma)
     if data.teacher is not None and plan.distill:
         taught = distilled(logits, data.teacher(pixels), plan.temperature, data.multilabel)
         loss = torch.lerp(loss, taught, plan.distill)
@@ -210,27 +279,20 @@ def logits_of(model: Classifier, images: NDArray[np.uint8], *, bf16: bool = Fals
 
 
 def validate(parts: Parts) -> tuple[float, float]:
-    """(loss, accuracy) of the averaged weights on the validation pictures; (nan, nan) without any."""
-    data = parts.data
-    if not len(data.val_images):
-        return float("nan"), float("nan")
-    logits = torch.from_numpy(logits_of(parts.average.model, data.val_images, bf16=parts.plan.precision == "bf16"))
-    targets = torch.from_numpy(np.array(data.val_targets))
-    truth = targets.float() if data.multilabel else functional.one_hot(targets, logits.shape[1]).float()
-    loss = loss_of(logits, truth, data.multilabel)
-    return float(loss), float(right(logits, truth, data.multilabel)) / len(truth)
+    """(loss, accuracy or the lesson's own measure) of the averaged weights on the validation pictures; (nan, nan) without."""
+    return parts.data.validate(parts)
 
 
-def decided(model: Classifier, data: TrainingData, plan: Plan, device: torch.device) -> Plan:
+def decided(model: Trainable, data: Lesson, plan: Plan, device: torch.device) -> Plan:
     """The plan with its open values filled in: precision, threads, a batch that is not larger than the set."""
     precision = plan.precision
     if precision == "auto":
         precision = "bf16" if half_precision(device) else "float32"
-    plan = replace(plan, precision=precision, batch=min(plan.batch, len(data.images)))
+    plan = replace(plan, precision=precision, batch=min(plan.batch, data.pictures))
     return plan if plan.threads else replace(plan, threads=_threads(model, data, plan, device))
 
 
-def _threads(model: Classifier, data: TrainingData, plan: Plan, device: torch.device) -> int:
+def _threads(model: Trainable, data: Lesson, plan: Plan, device: torch.device) -> int:
     """All threads, unless other programs hold the cores: then they wait for each other, and one alone is faster.
 
     Measured on 2 cores with 6 busy programs: ResNet-18 step 0.5 s on one thread, 8.6 s on two.
@@ -247,11 +309,11 @@ def _threads(model: Classifier, data: TrainingData, plan: Plan, device: torch.de
     return 1
 
 
-def step_seconds(model: Classifier, data: TrainingData, plan: Plan, device: torch.device, *, counted: int = 1) -> float:
+def step_seconds(model: Trainable, data: Lesson, plan: Plan, device: torch.device, *, counted: int = 1) -> float:
     """Measured time of one training step on a copy: neither the model nor any random state changes."""
     with reproducible(plan.threads, device):
         parts = assemble(copy.deepcopy(model), data, replace(plan, compile="off"), device)
-        rows = torch.randperm(len(data.images), generator=generator(plan.seed, "measure", 0))[: plan.batch]
+        rows = torch.randperm(data.pictures, generator=generator(plan.seed, "measure", 0))[: plan.batch]
         times = []
         for step in range(counted + 1):  # the first one prepares kernels
             start = time.perf_counter()
@@ -260,20 +322,17 @@ def step_seconds(model: Classifier, data: TrainingData, plan: Plan, device: torc
     return statistics.median(times[1:])
 
 
-def epoch_seconds(model: Classifier, data: TrainingData, plan: Plan, device: torch.device | None = None) -> float:
+def epoch_seconds(model: Trainable, data: Lesson, plan: Plan, device: torch.device | None = None) -> float:
     """Measured time of one epoch with its validation, from a few steps: neither the model nor any random state changes."""
     device = device or training_device()
     plan = decided(model, data, plan, device)
     train = step_seconds(model, data, plan, device, counted=3) * steps_per_epoch(data, plan)
-    if not len(data.val_images):
+    if not data.val_pictures:
         return train
-    sample = data.val_images[: plan.batch]
     with reproducible(plan.threads, device):
-        start = time.perf_counter()
-        logits_of(copy.deepcopy(model).to(device), sample, bf16=plan.precision == "bf16")
-        return train + (time.perf_counter() - start) * len(data.val_images) / len(sample)
+        return train + data.validation_seconds(copy.deepcopy(model), plan, device)
 
 
-def steps_per_epoch(data: TrainingData, plan: Plan) -> int:
+def steps_per_epoch(data: Lesson, plan: Plan) -> int:
     """Whole batches only: a last, smaller one would disturb the norms' statistics."""
-    return max(1, len(data.images) // plan.batch)
+    return max(1, data.pictures // plan.batch)
