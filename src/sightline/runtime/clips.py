@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,8 +103,9 @@ def middle(path: str | os.PathLike[str]) -> Pixels:
     return frames[len(frames) // 2]
 
 
-def _frames(file: Path, wanted: int, fitted: Fitted) -> list[Pixels]:
-    """At least `wanted` frames evenly spread over a video, where it has so many; PictureError with the reason."""
+@contextmanager
+def opened(file: Path) -> Iterator[tuple[Any, Any]]:
+    """A video's container and its stream of pictures; PictureError with the reason, MissingExtraError."""
     try:
         import av
     except ModuleNotFoundError as error:
@@ -119,8 +121,19 @@ def _frames(file: Path, wanted: int, fitted: Fitted) -> list[Pixels]:
         stream = next(iter(container.streams.video), None)
         if stream is None:
             raise _unreadable("holds no moving picture")
-        seconds = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
-        length = stream.frames or seconds * float(stream.average_rate or 25)
+        yield container, stream
+
+
+def length_of(container: Any, stream: Any) -> tuple[float, float]:
+    """About how many frames, and how many seconds, a video says it has; 0 where it does not."""
+    seconds = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
+    return float(stream.frames or seconds * float(stream.average_rate or 25)), seconds
+
+
+def _frames(file: Path, wanted: int, fitted: Fitted) -> list[Pixels]:
+    """At least `wanted` frames evenly spread over a video, where it has so many; PictureError with the reason."""
+    with opened(file) as (container, stream):
+        length, seconds = length_of(container, stream)
         found: list[Pixels] = []
         if length > LONG and seconds:
             found = _sought(container, stream, seconds, wanted, fitted)
@@ -137,12 +150,12 @@ def _passed(container: Any, stream: Any, wanted: int, fitted: Fitted) -> list[Pi
     """One pass over a video whose length nobody has to know: when the room is full every second frame goes."""
     held: list[Pixels] = []
     step = 1
-    for number, frame in enumerate(_decoded(container, stream)):
+    for number, frame in enumerate(decoded(container, stream)):
         if number >= MOST:
             break
         if number % step:
             continue
-        held.append(fitted(_upright(frame, stream)))
+        held.append(fitted(upright(frame, stream)))
         if len(held) > _ROOM * wanted:
             held, step = held[::2], 2 * step
     return held
@@ -158,17 +171,17 @@ def _sought(container: Any, stream: Any, seconds: float, wanted: int, fitted: Fi
         except _errors():
             return []
         latest = None
-        for number, frame in enumerate(_decoded(container, stream)):
+        for number, frame in enumerate(decoded(container, stream)):
             latest = frame
             if number >= AFTER_KEY or frame.time is None or frame.time >= target:
                 break
         if latest is not None:
-            found[float(latest.time or place)] = fitted(_upright(latest, stream))
+            found[float(latest.time or place)] = fitted(upright(latest, stream))
     times = sorted(found)
     return [found[time] for time in times] if len(times) > 1 and all(a < b for a, b in pairwise(times)) else []
 
 
-def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+def decoded(container: Any, stream: Any) -> Iterator[Any]:
     """Every frame that can be decoded; damaged parts are passed over."""
     lost = 0
     packets = container.demux(stream)
@@ -187,7 +200,7 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
         yield from frames
 
 
-def _upright(frame: Any, stream: Any) -> Pixels:
+def upright(frame: Any, stream: Any) -> Pixels:
     """RGB of a frame with square pixels, uint8 (h, w, 3)."""
     width, height = frame.width, frame.height
     standard_limits().check_size(width, height)

@@ -154,9 +154,15 @@ class Detector:
         )
 
     def objects(self, found: Found, top: int | None = None, tracks: Sequence[int] | None = None) -> tuple[Annotation, ...]:
-        """The objects at or above their class's threshold as records; `tracks`: of each row of `found`, 0 for none."""
+        """The objects at or above their class's threshold as records; `tracks`: of each row of `found`, 0 for none.
+
+        What belongs to a track is told below the threshold too: the track was sure of it before.
+        """
         wanted = np.array([self.card.thresholds.get(name, USUAL) for name in self.card.classes], np.float32)
-        rows = np.flatnonzero(found.scores >= wanted[found.labels])[:top]
+        given = found.scores >= wanted[found.labels]
+        if tracks is not None:
+            given |= np.asarray(tracks) > 0
+        rows = np.flatnonzero(given)[:top]
         return tuple(self._object(found, int(row), tracks) for row in rows)
 
     def _object(self, found: Found, row: int, tracks: Sequence[int] | None) -> Annotation:
