@@ -75,6 +75,30 @@ def test_depthwise_gradients_with_strides_agree(kernel, stride, padding, side):
         assert (one - other).abs().max() <= 0.02 * one.abs().max()
 
 
+@pytest.mark.parametrize(("kernel", "stride", "side"), [(3, 2, 8), (3, 2, 9), (5, 2, 8), (3, 3, 10)])
+def test_depthwise_gradients_agree_where_padding_is_tensorflows(kernel, stride, side):
+    from timm.layers import Conv2dSame
+
+    torch.manual_seed(0)
+    plain = Conv2dSame(24, 24, kernel, stride, groups=24, bias=False).to(memory_format=torch.channels_last)
+    sparse = copy.deepcopy(plain)
+    use_products(sparse)
+    assert list(sparse.state_dict()) == ["weight"]
+    x, results = torch.randn(3, 24, side, side), []
+    for module in (plain, sparse, copy.deepcopy(sparse).eval()):
+        given = x.clone().contiguous(memory_format=torch.channels_last).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            out = module(given)
+        out.float().square().sum().backward()
+        results.append((out.float(), given.grad, module.weight.grad))
+    for other in results[1:]:
+        for one, same in zip(results[0], other, strict=True):
+            assert one.shape == same.shape
+            assert (one - same).abs().max() <= 0.02 * one.abs().max()
+    use_convolutions(sparse)
+    assert type(sparse) is Conv2dSame
+
+
 def test_only_plain_convolutions_in_training_are_touched_and_it_can_be_undone(monkeypatch):
     model = nn.Sequential(
         nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, groups=2), nn.Conv2d(4, 4, 3, dilation=2)

@@ -54,6 +54,22 @@ class _Sparse(nn.Conv2d):
         return cast(Tensor, _Dense.apply(input, self.weight, stride, padding))
 
 
+class _SparseSame(nn.Conv2d):
+    """The same of timm's convolution that pads as TensorFlow does: so that every stride begins a window."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        sides = [self._lacking(input.shape[axis + 2], axis) for axis in range(2)]
+        padded = functional.pad(input, [part for lack in reversed(sides) for part in (lack // 2, lack - lack // 2)])
+        stride = (self.stride[0], self.stride[1])
+        if not self.training or input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return functional.conv2d(padded, self.weight, None, stride, 0, 1, self.groups)
+        return cast(Tensor, _Dense.apply(padded, self.weight, stride, (0, 0)))
+
+    def _lacking(self, side: int, axis: int) -> int:
+        windows = -(-side // self.stride[axis])
+        return max(0, (windows - 1) * self.stride[axis] + self.kernel_size[axis] - side)
+
+
 class _Dense(torch.autograd.Function):
     """The gradients are those of stride 1, where oneDNN is 3 x as quick, for outputs of which only some were taken."""
 
@@ -121,13 +137,15 @@ def use_products(model: nn.Module) -> None:
         plain = type(module) is nn.Conv2d and module.groups == 1 and module.dilation == (1, 1)
         if plain and module.padding_mode == "zeros" and not isinstance(module.padding, str):
             module.__class__ = _Product
-        elif _strided(module):
+        elif type(module) is nn.Conv2d and not isinstance(module.padding, str) and _strided(module):
             module.__class__ = _Sparse
+        elif type(module).__name__ == "Conv2dSame" and _strided(module):
+            module.__dict__["plain"], module.__class__ = type(module), _SparseSame
 
 
 def _strided(module: nn.Module) -> bool:
     """Whether it is a depthwise convolution that skips positions, without bias."""
-    if type(module) is not nn.Conv2d or module.bias is not None or isinstance(module.padding, str):
+    if not isinstance(module, nn.Conv2d) or module.bias is not None:
         return False
     depthwise = module.groups == module.in_channels == module.out_channels and module.groups > 1
     return depthwise and max(module.stride) > 1 and module.dilation == (1, 1) and module.padding_mode == "zeros"
@@ -136,5 +154,7 @@ def _strided(module: nn.Module) -> bool:
 def use_convolutions(model: nn.Module) -> None:
     """Undo `use_products`."""
     for module in model.modules():
-        if type(module) in (_Product, _Sparse):
+        if type(module) is _SparseSame:
+            module.__class__ = module.__dict__.pop("plain")
+        elif type(module) in (_Product, _Sparse):
             module.__class__ = nn.Conv2d
