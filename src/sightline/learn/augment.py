@@ -78,7 +78,7 @@ def augment(
         chosen = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
         pixels = torch.where(chosen.view(-1, 1, 1, 1), pixels.flip(3), pixels)
     if how.colour:
-        pixels = _recolour(pixels, ground, how.colour, generator)
+        pixels = recolour(pixels, ground, how.colour, generator)
     if how.noise:
         sigma = torch.rand(len(images), 1, 1, 1, generator=generator) * (255 * how.noise)
         pixels = pixels + (torch.randn(pixels.shape, generator=generator) * sigma).to(images.device)
@@ -131,7 +131,7 @@ def _affine(n: int, how: Augment, generator: Generator) -> Tensor:
     return torch.stack([torch.stack([x * cos, -sin * y, move_x], 1), torch.stack([sin * x, cos * y, move_y], 1)], 1)
 
 
-def _recolour(pixels: Tensor, ground: Tensor, strength: float, generator: Generator) -> Tensor:
+def recolour(pixels: Tensor, ground: Tensor, strength: float, generator: Generator) -> Tensor:
     """Saturation, contrast around the picture's mean, and brightness as one 3 x 3 matrix and one offset for each picture."""
     n, _, height, width = pixels.shape
     saturation, contrast, brightness = ((1 + _uniform(n, generator) * strength).to(pixels.device) for _ in range(3))

@@ -17,6 +17,7 @@ from sightline.learn.augment import Augment
 from sightline.learn.balance import POWER, Balance
 from sightline.learn.values import VALUES, Compile, Loss, Optimiser, Precision, Schedule, Values, read_value
 
+SCENES = ("mosaic", "closing", "scales")  # values that only detectors have
 LONGEST = 4  # a time budget buys at most this many times the recipe's epochs: more taught nothing and overfits
 
 
@@ -52,6 +53,9 @@ class Plan:
     compile: Compile = "off"  # torch.compile; auto: on a GPU
     distill: float = 0.0  # share of the loss that follows a teacher's answers (teacher.py)
     temperature: float = 2.0  # by which the answers of both are softened for it
+    mosaic: float = 0.0  # detectors: share of the pictures that are made of four (detect/augment.py)
+    closing: float = 0.15  # detectors: share of the last steps that see no mosaics
+    scales: float = 0.0  # detectors: sides of a step's pictures are up to this share smaller or larger
     augment: Augment = field(default_factory=Augment)
     longest: int = LONGEST  # --minutes buys at most this many times the epochs
     threads: int = 0  # 0: the setting SIGHTLINE_THREADS, or the cores there are
@@ -69,6 +73,9 @@ class Plan:
         """Plain values for JSON and for Recipe.values."""
         values = asdict(self)
         values["augment"]["each"] = list(self.augment.each)
+        if not (self.mosaic or self.scales):  # as plans were before there were detectors: a training that goes on is the same
+            for name in SCENES:
+                del values[name]
         return values
 
 
@@ -81,12 +88,15 @@ def plan_from(values: dict[str, Any]) -> Plan:
     return Plan(**{**values, "augment": Augment(**{**changes, "each": tuple(changes.get("each", ()))})})
 
 
-def changed(plan: Plan, values: Values) -> Plan:
+def changed(plan: Plan, values: Values, *, scenes: bool = False) -> Plan:
     """The plan with what a person asked for by name ("lr", "0.003"); UsageError names the field and its range.
 
-    Who names the epochs gets no more of them, however much time there is.
+    Who names the epochs gets no more of them, however much time there is. `scenes`: the plan is a detector's.
     """
     read: dict[str, Any] = {name: read_value(name, said) for name, said in values}
+    alien = [name for name in read if name in SCENES and not scenes]
+    if alien:
+        raise UsageError(f"{alien[0]} is for detectors, and this training is of whole pictures", hint="leave it out")
     if "epochs" in read:
         read["longest"] = 1
     return replace(plan, **read)

@@ -80,6 +80,9 @@ VALUES: dict[str, Value] = {
     "compile": Value("word", "torch.compile; auto: on a GPU", words=get_args(Compile)),
     "distill": Value("number", "share of the loss that follows a teacher's answers", 0, 1),
     "temperature": Value("number", "by which a teacher's answers are softened", open="low"),
+    "mosaic": Value("number", "detectors: share of the pictures that are made of four", 0, 1),
+    "closing": Value("number", "detectors: share of the last steps that see no mosaics", 0, 1),
+    "scales": Value("number", "detectors: pictures of a step are up to this share smaller or larger", *_SHARE),
 }
 ELSEWHERE = {"size": "--input-size", "seed": "--seed", "augment": "--augment", "threads": "the setting SIGHTLINE_THREADS"}
 
