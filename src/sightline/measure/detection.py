@@ -209,7 +209,7 @@ def advice(scores: DetectionScores, train: Mapping[str, int] | None = None) -> t
     there = [(one.value, name) for name, one in sizes if one is not None]
     if len(there) > 1 and max(there)[0] - min(there)[0] > 0.15:
         low, high = min(there), max(there)
-        text = f"{low[1]} objects are found much worse than {high[1]} ones (mAP {low[0]:.0%} against {high[0]:.0%})"
+        text = f"{low[1].capitalize()} objects are found much worse than {high[1]} ones (mAP {100 * low[0]:.0f} % against {100 * high[0]:.0f} %)"
         said.append(text + (": a larger --input-size helps" if low[1] == "small" else ""))
     unreached = [name for name, one in scores.classes.items() if not one.reached and one.support]
     if unreached:

@@ -83,6 +83,8 @@ def _together(html: str) -> str:
 def _kind(data: ReportData) -> str:
     scores = data.scores
     if scores is None:
+        if data.card is not None and data.card.task == "detection":
+            return f"Detection report · objects with places · {len(data.card.classes):,} classes"
         return "Report"
     task = {"binary": "one of two classes", "multiclass": "one class for each picture", "multilabel": "several labels"}
     return f"Recognition report · {task[scores.task]} · {len(scores.classes):,} classes"
