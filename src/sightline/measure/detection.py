@@ -208,9 +208,10 @@ def advice(scores: DetectionScores, train: Mapping[str, int] | None = None) -> t
     sizes = [(name, scores.overall.get(f"map_{name}")) for name in ("small", "medium", "large")]
     there = [(one.value, name) for name, one in sizes if one is not None]
     if len(there) > 1 and max(there)[0] - min(there)[0] > 0.15:
-        low, high = min(there), max(there)
-        text = f"{low[1].capitalize()} objects are found much worse than {high[1]} ones (mAP {100 * low[0]:.0f} % against {100 * high[0]:.0f} %)"
-        said.append(text + (": a larger --input-size helps" if low[1] == "small" else ""))
+        (low, poor), (high, good) = min(there), max(there)
+        points = f"mAP {100 * low:.0f} % against {100 * high:.0f} %"
+        text = f"{poor.capitalize()} objects are found much worse than {good} ones ({points})"
+        said.append(text + (": a larger --input-size helps" if poor == "small" else ""))
     unreached = [name for name, one in scores.classes.items() if not one.reached and one.support]
     if unreached:
         said.append(f"no score gives what was wanted for {', '.join(unreached[:5])}: these are not given at all")

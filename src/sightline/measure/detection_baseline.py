@@ -38,8 +38,8 @@ def usual_places(
     known: the truth about training pictures and their (width, height); truth, sizes: of the tested ones.
     """
     places: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
-    for annotations, (width, height) in known:
-        for one in annotations:
+    for objects, (width, height) in known:
+        for one in objects:
             box = place_of(one)
             if box is not None and width and height and not one.ignored:
                 places[one.label].append(np.array(box) / (width, height, width, height))

@@ -1,6 +1,7 @@
 """Small pictures for a detector's report: what was found beside what is there, on whole pictures and close up.
 
-True boxes are green (on whole pictures only those not found), right ones blue, wrong ones red. Knows scores and pixels, not where pictures lie: who asks brings them.
+True boxes are green (on whole pictures only those not found), right ones blue, wrong ones red. Knows scores and pixels, not
+where pictures lie: who asks brings them.
 """
 
 from __future__ import annotations
