@@ -1,4 +1,4 @@
-"""Scenes: prepared pictures with their boxes, as a lesson for the loop. Knows no architecture of networks and no files' formats.
+"""Scenes: prepared pictures with their boxes, as a lesson for the loop. Knows no networks' architecture, no formats.
 
 Boxes are float32 (k, 4), x0 y0 x1 y1, in pixels of the prepared (letterboxed) picture.
 """
@@ -151,9 +151,13 @@ def found_in(model: DetectorNetwork, images: NDArray[np.uint8], *, bf16: bool = 
         pixels = torch.from_numpy(np.array(images[start : start + batch])).to(device).float()
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             found: list[Found] = model.find(pixels)
-        answers += [Answer(*(part.float().cpu().numpy() for part in one[:2]), one.labels.cpu().numpy()) for one in found]
+        answers += [_answer(one) for one in found]
     model.train(was_training)
     return answers
+
+
+def _answer(found: Found) -> Answer:
+    return Answer(found.boxes.float().cpu().numpy(), found.scores.float().cpu().numpy(), found.labels.cpu().numpy())
 
 
 # --- from a dataset

@@ -73,7 +73,9 @@ def _matched(
     order = np.argsort(-scores, kind="stable")
     pairs = iou(boxes, there)
     free = np.ones(len(there), bool)
-    crowd = (within(boxes, ignored) >= overlap).any(axis=1) if len(ignored) else np.zeros(len(boxes), bool)
+    crowd = np.zeros(len(boxes), bool)
+    if len(ignored):
+        crowd |= (within(boxes, ignored) >= overlap).any(axis=1)
     found: list[tuple[float, bool]] = []
     for row in order:
         near = np.where(free, pairs[row], 0.0) if len(there) else np.zeros(0)
