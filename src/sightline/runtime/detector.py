@@ -29,7 +29,7 @@ from sightline.settings import settings
 from sightline.types import Annotation, Card, Failure, Prediction
 
 USUAL = 0.25  # the score from which an object is given, where the card says nothing of its class
-SEEN = 0.3  # keypoints below this score are not told of
+SEEN = 0.3  # keypoints below this score are told of as hidden: where they should be
 
 Picture = str | os.PathLike[str] | bytes | NDArray[np.uint8]
 
@@ -167,12 +167,14 @@ class Detector:
 
     def _object(self, found: Found, row: int, tracks: Sequence[int] | None) -> Annotation:
         x0, y0, x1, y1 = (round(value, 2) for value in found.boxes[row].tolist())
-        mask = polygon = points = None
+        mask = polygon = points = seen = None
         if found.masks is not None:
             drawn = pasted(found.masks[row], found.boxes[row], (found.size[1], found.size[0]))
             mask, polygon = to_mask(drawn), outline(drawn)
         if found.keypoints is not None:
-            points = tuple((round(x, 2), round(y, 2)) for x, y, _ in found.keypoints[row].tolist())
+            rows = found.keypoints[row].tolist()
+            points = tuple((round(x, 2), round(y, 2)) for x, y, _ in rows)
+            seen = tuple(2 if score >= SEEN else 1 for _, _, score in rows)
         return Annotation(
             label=self.card.classes[int(found.labels[row])],
             score=round(min(float(found.scores[row]), 1.0), 6),
@@ -180,6 +182,7 @@ class Detector:
             mask=mask,
             polygon=polygon,
             keypoints=points,
+            visibility=seen,
             track=(tracks[row] or None) if tracks is not None else None,
         )
 

@@ -67,6 +67,16 @@ def drawn(pixels: Pixels, objects: Sequence[Annotation], classes: Sequence[str],
     return np.asarray(image)
 
 
+def captioned(pixels: Pixels, text: str) -> Pixels:
+    """The picture with a line of text in its upper left corner: the answer about a whole picture."""
+    from PIL import Image, ImageDraw
+
+    image = Image.fromarray(pixels)
+    sheet = _Sheet(ImageDraw.Draw(image), _font(max(11, round(max(image.size) / 40))), image.size, [])
+    _label(sheet, text, (0, 0, 0), (24, 26, 30))
+    return np.asarray(image)
+
+
 def _masked(pixels: Pixels, objects: Sequence[Annotation], colours: dict[str, Colour]) -> Pixels:
     shown = pixels.copy()
     for one in objects:

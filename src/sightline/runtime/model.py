@@ -217,7 +217,7 @@ def failure(picture: str, error: SightlineError) -> Failure:
     return Failure(picture=picture, error=ErrorInfo(code=error.code, message=error.message, hint=error.hint))
 
 
-def in_order(work: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
+def in_order(work: Callable[[A], B], items: Iterable[A], threads: int, waiting_each: int = 8) -> Iterator[B]:
     """`work` on each item by `threads` threads, results in the order of the items, never more than a few waiting."""
     if threads == 1:
         yield from map(work, items)
@@ -227,7 +227,7 @@ def in_order(work: Callable[[A], B], items: Iterable[A], threads: int) -> Iterat
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
-                if len(waiting) >= 8 * threads:
+                if len(waiting) >= waiting_each * threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -52,17 +52,24 @@ def flags(card: Card, probabilities: NDArray[np.float32], novelty: float) -> tup
 
 def to_wire(prediction: Prediction, top: int | None = None) -> dict[str, object]:
     """The documented JSON of one answer: {"picture", "labels": [{"label", "score"}], "flags", "took_ms"}."""
-    labels: list[dict[str, object]] = []
-    for label in prediction.labels[:top]:
-        entry: dict[str, object] = {"label": label.label, "score": label.score}
-        if label.box is not None:
-            entry["box"] = label.box
-        labels.append(entry)
     frames = {} if prediction.frames is None else {"frames": prediction.frames}
     return {
         "picture": prediction.picture,
-        "labels": labels,
+        "labels": [object_to_wire(label) for label in prediction.labels[:top]],
         "flags": list(prediction.flags),
         "took_ms": prediction.took_ms,
         **frames,
     }
+
+
+def object_to_wire(label: Annotation) -> dict[str, object]:
+    """{"label", "score"}, and of an object its places in pixels: "box" and what else is known of it."""
+    entry: dict[str, object] = {"label": label.label, "score": label.score}
+    if label.track is not None:
+        entry["track"] = label.track
+    for name in ("box", "polygon", "keypoints", "visibility"):
+        if (value := getattr(label, name)) is not None:
+            entry[name] = value
+    if label.mask is not None:
+        entry["mask"] = {"size": label.mask.size, "counts": label.mask.counts}
+    return entry

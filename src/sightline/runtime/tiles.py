@@ -12,15 +12,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.errors import UsageError
 from sightline.runtime import pixels
 from sightline.runtime.dimensions import dimensions
 from sightline.runtime.found import Found, together
 from sightline.runtime.geometry import areas, iou, within
+from sightline.types import Card
 
 Pixels = NDArray[np.uint8]
 Tile = tuple[int, int, int, int]  # x0, y0, x1, y1
 SAME = 0.5  # IoU of two boxes of one class that are one object
 PART = 0.6  # share of the smaller one that lies in the other, when a seam cut one of them
+LEAST, MOST = 32, 100_000  # pixels of a tile's side
 EDGE = 2.0  # pixels from a seam within which a box counts as cut
 
 
@@ -38,6 +41,24 @@ class Tiles:
             return picture if max(picture.shape[:2]) > self.least else None
         size = dimensions(picture).upright
         return pixels.decode(picture) if max(size) > self.least else None
+
+
+def read_tiles(text: str, card: Card) -> Tiles | None:
+    """What `--tiles` says: "off", pixels of a tile's side, or "auto"; UsageError.
+
+    auto: pictures at least three times as large as those that the model learnt from are cut into tiles of that size. Where that
+    size is not known none are.
+    """
+    word = text.strip().lower()
+    if word == "off":
+        return None
+    if word == "auto":
+        known = card.recipe.values.get("picture_side", 0 if card.layout == "sightline" else card.input.size)
+        side = int(known) if isinstance(known, int | float) else 0
+        return Tiles(side, 3 * side) if side >= LEAST else None
+    if not word.isdecimal() or not LEAST <= int(word[:9]) <= MOST:
+        raise UsageError(f"--tiles is auto, off, or {LEAST} to {MOST} pixels, got {text!r}", hint="for example --tiles 640")
+    return Tiles(int(word), int(word))
 
 
 def cut(width: int, height: int, side: int, overlap: float = 0.25) -> list[Tile]:

@@ -77,7 +77,7 @@ VERBS: dict[str, Verb] = {
         names=("data",),
     ),
     "evaluate": Verb("sightline.verbs.evaluate", "Measure a model on labelled pictures it has not seen.", rest=True),
-    "predict": Verb("sightline.verbs.predict", "Say what is in pictures.", rest=True),
+    "predict": Verb("sightline.verbs.predict", "Say what is in pictures.", rest=True, words=("tiles",)),
     "serve": Verb("sightline.web.serve", "Answer over HTTP, with a page to try the model."),
     "worker": Verb("sightline.jobs.worker", "Run the long jobs that a server takes in, beside it."),
     "data": Verb("sightline.verbs.data", "See, compare, divide, export and name the datasets of the workspace."),
