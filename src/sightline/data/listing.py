@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from sightline.types import Annotation, ErrorInfo, Facts, Failure, Split
+from sightline.types import Annotation, ErrorInfo, Facts, Failure, Skeleton, Split
 
 SPLITS: dict[str, Split] = {
     "train": "train",
@@ -41,7 +41,7 @@ class Listing:
     """`several`: the source can say more than one label for a picture (so that no label means: none of them).
 
     `placed`: it says where things are, so the task is detection, also for a picture without any box. `classes`: those
-    it declares, which then are classes of the dataset also when no picture here shows them.
+    it declares, which then are classes of the dataset also when no picture here shows them. `skeletons`: keypoints by class.
     """
 
     rows: tuple[Row, ...]
@@ -50,6 +50,7 @@ class Listing:
     kind: str = "folders"
     placed: bool = False
     classes: tuple[str, ...] = ()
+    skeletons: Mapping[str, Skeleton] = field(default_factory=dict)
 
 
 def left_out(picture: str, code: str, message: str, hint: str = "") -> Failure:
@@ -72,6 +73,7 @@ def joined(parts: Iterable[Listing], kind: str) -> Listing:
         kind=kind,
         placed=any(part.placed for part in found),
         classes=tuple({name: None for part in found for name in part.classes}),
+        skeletons={name: one for part in reversed(found) for name, one in part.skeletons.items()},
     )
 
 

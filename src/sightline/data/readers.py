@@ -285,6 +285,7 @@ def dataset_of(listing: Listing, name: str, source: Path) -> Dataset:
         positive=positive,
         source=str(source),
         kind=listing.kind,
+        skeletons={name: one for name, one in listing.skeletons.items() if name in classes},
         failures=failures,
     )
 

@@ -6,14 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from pictures import drawn, encoded
+from sightline.data.formats import export
+from sightline.data.formats.marks import REFUSED
 from sightline.data.readers import read
 from sightline.errors import DatasetError
+from sightline.runtime.masks import compressed, mask_box, pixels_of, to_mask
 from sightline.runtime.pixels import decode
-from sightline.types import Annotation, Dataset
+from sightline.types import Annotation, Dataset, Mask, Skeleton
 
 
 def picture(path: Path, size: tuple[int, int] = (60, 40), orientation: int = 1) -> None:
@@ -93,29 +97,96 @@ def test_a_path_never_leaves_the_folder(tmp_path: Path) -> None:
     assert codes(dataset) == ["picture_missing"] * 3
 
 
-def test_masks_crowds_and_parts_leave_their_boxes_and_are_told(tmp_path: Path) -> None:
+def test_masks_crowds_and_parts(tmp_path: Path) -> None:
     picture(tmp_path / "1.jpg")
     triangle, larger = [0, 0, 4, 0, 4, 4], [10, 10, 30, 10, 30, 30, 10, 30]
-    rle = {"counts": [0, 5], "size": [40, 60]}
+    rle = {"counts": [82, 5, 2313], "size": [40, 60]}
+    people = {"id": 7, "name": "cat", "keypoints": ["nose", "left_ear", "tail"], "skeleton": [[1, 2], [1, 9], "x"]}
     document(
         tmp_path / "coco.json",
         ["1.jpg"],
         [
             {"bbox": [0, 0, 30, 30], "segmentation": [triangle, larger]},
             {"bbox": [2, 2, 9, 9], "segmentation": rle},
-            {"bbox": [3, 3, 9, 9], "segmentation": rle, "iscrowd": 1},
+            {"segmentation": rle | {"counts": compressed(rle["counts"])}, "iscrowd": 1},
             {"bbox": [4, 4, 9, 9], "keypoints": [5, 5, 2, 0, 0, 0, 7, 8, 1]},
-            {"bbox": [5, 5, 0, 0], "keypoints": [5, 6, 2]},
+            {"bbox": [5, 5, 0, 0], "keypoints": [5, 6, 2, 0, 0, 0, 0, 0, 0]},
+            {"bbox": [5, 5, 3, 3], "keypoints": [0] * 9},
+            {"bbox": [6, 6, 3, 3], "segmentation": rle | {"counts": [1, 2]}},
+            {"bbox": [7, 6, 3, 3], "segmentation": rle | {"counts": [2400]}},
+            {"bbox": [8, 6, 3, 3], "segmentation": {"size": [4, 6], "counts": [0, 24]}},
+            {"bbox": [9, 6, 3, 3], "keypoints": [1, 2]},
         ],
+        categories=[people],
     )
     dataset = read(tmp_path)
     found = marks(dataset, "1")
-    assert found[0].polygon == ((10, 10), (30, 10), (30, 30), (10, 30))
-    assert found[0].box == (0, 0, 30, 30)
-    assert [mark.polygon for mark in found[1:]] == [None] * 4
-    assert (found[3].box, found[3].keypoints) == ((4, 4, 13, 13), ((5, 5), (7, 8)))
-    assert (found[4].box, found[4].keypoints) == (None, ((5, 6),))
-    assert codes(dataset) == ["crowd", "mask", "polygon_parts"]
+    assert found[0].rings == (((0, 0), (4, 0), (4, 4)), ((10, 10), (30, 10), (30, 30), (10, 30)))
+    assert found[0].mask is not None
+    assert (found[0].polygon, found[0].box) == (None, (0, 0, 30, 30))
+    there = pixels_of(found[0].mask)
+    assert there[10:30, 10:30].all()
+    assert 400 + 4 <= there.sum() <= 400 + 10
+    assert found[1].mask == found[2].mask == Mask(size=(40, 60), counts=compressed([82, 5, 2313]))
+    assert (found[2].box, found[2].traits, found[2].ignored) == ((2, 2, 3, 7), ("crowd",), True)
+    assert (found[3].box, found[3].keypoints, found[3].visibility) == ((4, 4, 13, 13), ((5, 5), (0, 0), (7, 8)), (2, 0, 1))
+    assert (found[4].box, found[4].keypoints, found[4].visibility) == (None, ((5, 6), (0, 0), (0, 0)), (2, 0, 0))
+    assert [mark.keypoints for mark in found[5:]] == [None] * 5
+    assert [mark.mask for mark in found[5:]] == [None] * 5
+    assert codes(dataset) == ["mask_empty", "mask_wrong", "place_wrong"]
+    assert dataset.skeletons == {"cat": Skeleton(points=("nose", "left_ear", "tail"), links=((0, 1),))}
+
+
+def test_in_and_out_without_loss(tmp_path: Path) -> None:
+    """The annotations of a document with everything, read and written again, are the same but for their ids."""
+    picture(tmp_path / "in" / "1.jpg")
+    square = [10.0, 10.0, 30.5, 10.0, 30.5, 30.25, 10.0, 30.25]
+    mask = {"size": [40, 60], "counts": compressed([82, 5, 2313])}
+    given: list[dict[str, Any]] = [
+        {"bbox": [0.5, 1.25, 30.0, 30.0], "segmentation": [[1.0, 2.0, 9.0, 2.0, 9.0, 8.0], square]},
+        {"bbox": [10.0, 10.0, 20.5, 20.25], "segmentation": [square], "area": 415.125},
+        {"bbox": [2.0, 2.0, 1.0, 5.0], "segmentation": mask, "iscrowd": 1, "area": 5},
+        {"bbox": [4.0, 4.0, 9.0, 9.0], "keypoints": [5.0, 5.0, 2, 0, 0, 0, 7.0, 8.0, 1], "num_keypoints": 2, "category_id": 90},
+        {"bbox": [4.0, 4.0, 9.0, 9.0], "category_id": 90, "keypoints": [0] * 9, "num_keypoints": 0},
+    ]
+    categories = [
+        {"id": 7, "name": "cat", "supercategory": ""},
+        {"id": 90, "name": "dog", "supercategory": "", "keypoints": ["nose", "ear", "tail"], "skeleton": [[1, 2], [2, 3]]},
+    ]
+    document(tmp_path / "in" / "coco.json", ["1.jpg"], given, categories=categories)
+    export(read(tmp_path / "in"), "coco", tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "annotations" / "instances.json").read_text())
+    for before, after in zip(given, written["annotations"], strict=True):
+        assert {name: after[name] for name in before if name != "category_id"} == {
+            name: value for name, value in before.items() if name != "category_id"
+        }
+        assert after["iscrowd"] == before.get("iscrowd", 0)
+    assert [one | {"id": 0} for one in written["categories"]] == [one | {"id": 0} for one in categories]
+    again = read(tmp_path / "out")
+    export(again, "coco", tmp_path / "twice")
+    assert (tmp_path / "twice/annotations/instances.json").read_bytes() == (
+        tmp_path / "out/annotations/instances.json"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_a_mask_turns_with_its_picture(tmp_path: Path, orientation: int) -> None:
+    stored = Image.new("RGB", (60, 40), (0, 0, 0))
+    stored.paste((250, 0, 0), (8, 4, 20, 12))
+    exif = Image.Exif()
+    exif[274] = orientation
+    (tmp_path / "1.png").write_bytes(encoded(stored, "PNG", exif=exif))
+    upright = orientation in (2, 3, 4)  # what a size cannot tell: these documents speak of the upright picture
+    red = decode((tmp_path / "1.png").read_bytes())[:, :, 0] == 250
+    shown = red if upright else np.asarray(stored)[:, :, 0] == 250
+    mask = to_mask(shown).model_dump(mode="json")
+    document(tmp_path / "coco.json", ["1.png"], [{"segmentation": mask}], (60, 40))
+    dataset = read(tmp_path)
+    assert dataset.failures == ()
+    found = marks(dataset, "1")[0]
+    assert found.mask is not None
+    assert (pixels_of(found.mask) == red).all()
+    assert found.box == mask_box(red)
 
 
 def test_boxes_are_clipped_and_those_of_nothing_left_out(tmp_path: Path) -> None:
@@ -125,8 +196,15 @@ def test_boxes_are_clipped_and_those_of_nothing_left_out(tmp_path: Path) -> None
     annotations: list[dict[str, Any]] = [{"bbox": box} for box in boxes + lost]
     document(tmp_path / "coco.json", ["1.jpg"], [*annotations, {"bbox": [1, 1, 2, 2], "category_id": 8}, {}])
     dataset = read(tmp_path)
-    assert [mark.box for mark in marks(dataset, "1")] == [(0, 0, 15, 15), (50, 30, 60, 40), (1, 2, 4, 6)]
-    assert codes(dataset) == ["box_empty", "box_missing", "box_outside", "box_wrong", "label_missing", "place_wrong"]
+    assert [mark.box for mark in marks(dataset, "1")] == [(0, 0, 15, 15), (50, 30, 60, 40), (2, 5, 5, 14), (1, 2, 4, 6)]
+    refused = ["box_empty", "box_missing", "box_outside", "box_wrong", "class_unknown", "place_wrong"]
+    assert codes(dataset) == sorted([*refused, "box_clipped", "box_swapped"])
+    assert set(refused) <= REFUSED
+    told = {failure.error.code: failure.error.message for failure in dataset.failures}
+    assert told["box_clipped"] == (
+        "2 times; first: a box that reaches 5 pixels beyond the picture, cut at its edge: -5, -5 to 15, 15"
+    )
+    assert told["box_swapped"] == "a box with its corners swapped, put in order: 5, 5 to 2, 14"
 
 
 # (orientation, stated size, box as stated) -> the box in the upright picture of a file of 60 x 40 stored pixels

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rounds import notes_of
 
 from pictures import drawn, encoded
 from sightline.data.readers import read
 from sightline.errors import DatasetError
-from sightline.types import Dataset
+from sightline.runtime.masks import pixels_of
+from sightline.types import Dataset, Skeleton
 
 LABELS = "".join(f"<label><name>{name}</name></label>" for name in ("cat", "dog"))
 HEAD = f"<version>1.1</version><meta><task><labels>{LABELS}</labels></task></meta>"
@@ -68,3 +70,27 @@ def test_tracks_and_document_types(tmp_path: Path) -> None:
     )
     with pytest.raises(DatasetError, match="document type"):
         read(tmp_path, format="cvat")
+
+
+def test_masks_and_skeletons(tmp_path: Path) -> None:
+    """As CVAT writes them: rows of a window, background first; points of a skeleton outside or hidden."""
+    head = HEAD.replace("</labels>", "<label><name>tail</name><parent>dog</parent></label></labels>").replace(
+        "</labels>", "<label><name>nose</name><parent>dog</parent></label></labels>"
+    )
+    shapes = (
+        '<mask label="cat" occluded="1" rle="1, 3, 2, 2" left="10" top="20" width="4" height="2" z_order="0"/>'
+        '<mask label="cat" rle="1, 3" left="10" top="20" width="4" height="2" z_order="0"/>'
+        '<skeleton label="dog" group_id="3"><points label="nose" outside="0" occluded="1" points="5,6"/>'
+        '<points label="tail" outside="1" occluded="0" points="9,9"/></skeleton>'
+        '<box label="dog" xtl="1" ytl="2" xbr="30" ybr="20" group_id="3"/>'
+    )
+    document(tmp_path, image("a.jpg", shapes), head=head)
+    given = read(tmp_path)
+    cat, dog = given.items[0].truth
+    assert cat.mask is not None
+    pixels = pixels_of(cat.mask)
+    assert sorted(map(tuple, np.argwhere(pixels).tolist())) == [(20, 11), (20, 12), (20, 13), (21, 12), (21, 13)]
+    assert (cat.box, cat.traits) == ((11, 20, 14, 22), ("occluded",))
+    assert (dog.box, dog.keypoints, dog.visibility) == ((1, 2, 30, 20), ((0, 0), (5, 6)), (0, 1))
+    assert given.skeletons == {"dog": Skeleton(points=("tail", "nose"))}
+    assert [failure.error.code for failure in given.failures] == ["mask_wrong"]

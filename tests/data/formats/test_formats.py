@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from rounds import contents, notes_of
@@ -17,14 +18,16 @@ from pictures import drawn, encoded
 from sightline.data.classes import ordered
 from sightline.data.formats import FORMATS, export, format_named
 from sightline.data.formats.format import HOLDINGS
+from sightline.data.formats.geometry import Canvas, painted
 from sightline.data.formats.names import safe, stems
 from sightline.data.manifest import with_hashes
 from sightline.data.pictures import is_picture
 from sightline.data.readers import read
 from sightline.errors import DataError, DatasetError, StorageError, UsageError
+from sightline.runtime.masks import mask_box, to_mask
 from sightline.runtime.metadata import private
 from sightline.runtime.pixels import decode
-from sightline.types import Annotation, Dataset, Facts, Item
+from sightline.types import Annotation, Dataset, Facts, Item, Skeleton, Trait
 
 CLASSES = ("ant", "bee & wasp", "Käfer 2", "cat, 'big'")
 SIZES = ((40, 32), (33, 47), (64, 21))
@@ -50,7 +53,7 @@ def photos(tmp_path: Path) -> list[Path]:
     return found
 
 
-def truth(number: int, holds: frozenset[str]) -> tuple[Annotation, ...]:
+def truth(number: int, holds: frozenset[str], traits: frozenset[Trait] = frozenset()) -> tuple[Annotation, ...]:
     """What is said about picture `number`: as much as the format can hold; nothing about picture 5 where it can hold that."""
     label, other = CLASSES[number % 4], CLASSES[(number + 1) % 4]
     if number == 5 and "unlabelled" in holds and "several" in holds:
@@ -61,7 +64,23 @@ def truth(number: int, holds: frozenset[str]) -> tuple[Annotation, ...]:
     if "polygons" in holds:
         marks.append(Annotation(label=other, box=(2.5, 1.25, 20.0, 18.5), polygon=RING))
     if "keypoints" in holds:
-        marks.append(Annotation(label=other, box=(1.0, 2.0, 9.0, 8.0), keypoints=((2.0, 3.0), (8.5, 7.25))))
+        points = ((2.0, 3.0), (8.5, 7.25))
+        marks.append(Annotation(label=other, box=(1.0, 2.0, 9.0, 8.0), keypoints=points))
+        if "hidden" in holds:
+            marks.append(
+                Annotation(label=other, box=(1.0, 2.0, 9.0, 8.0), keypoints=((0.0, 0.0), points[1]), visibility=(0, 1))
+            )
+    width, height = (32, 32) if number == 4 else SIZES[number % 3]
+    if "masks" in holds:
+        pixels = np.zeros((height, width), bool)
+        pixels[3:9, 4:12] = pixels[5:15, 20] = pixels[3, 3] = True
+        marks.append(Annotation(label=label, box=mask_box(pixels), mask=to_mask(pixels)))
+    if "parts" in holds:
+        rings = (RING, ((22.0, 4.0), (30.0, 4.0), (30.0, 9.5)))
+        mask = painted(Canvas(width, height, (width, height)), rings)
+        marks.append(Annotation(label=label, box=(2.5, 1.25, 30.0, 18.5), rings=rings, mask=mask))
+    for trait in sorted(traits):
+        marks.append(Annotation(label=label, box=(1.0, 1.0, 8.0, 9.0), traits=(trait,)))
     if "labels" in holds and number % 2:
         marks.append(Annotation(label=CLASSES[(number + 2) % 4]))
     return tuple(marks)
@@ -69,12 +88,13 @@ def truth(number: int, holds: frozenset[str]) -> tuple[Annotation, ...]:
 
 def made(photos: list[Path], name: str) -> Dataset:
     """A dataset that fills all that the format holds."""
-    holds = format_named(name).holds
+    format = format_named(name)
+    holds = format.holds | ({"hidden"} if "skeletons" in format.holds else set())
     items = [
         Item(
             uri=str(path),
             name=path.name,
-            truth=truth(number, holds),
+            truth=truth(number, holds, format.traits),
             split=("train", "val", "test")[number % 3] if "splits" in holds else None,
             group=f"g{number // 2}" if "groups" in holds else None,
             facts=Facts(source=f"https://example.org/{number}", licence="CC0-1.0", author="Ana") if "facts" in holds else None,
@@ -82,12 +102,15 @@ def made(photos: list[Path], name: str) -> Dataset:
         for number, path in enumerate(photos)
     ]
     task = "detection" if "boxes" in holds else "multilabel" if "several" in holds else "multiclass"
-    return with_hashes(Dataset(name="d", task=task, classes=ordered(CLASSES), items=tuple(items)))
+    skeletons = {one: Skeleton(points=("nose", "tail")) for one in CLASSES} if "skeletons" in holds else {}
+    return with_hashes(Dataset(name="d", task=task, classes=ordered(CLASSES), items=tuple(items), skeletons=skeletons))
 
 
 def said(dataset: Dataset) -> list[tuple[Any, ...]]:
     def places(mark: Annotation) -> tuple[Any, ...]:
-        return (mark.label, mark.box or (), mark.polygon or (), mark.keypoints or (), mark.text or "")
+        outline = (mark.polygon or (), mark.rings or (), mark.mask.counts if mark.mask else "")
+        points = (mark.keypoints or (), mark.visibility or ())
+        return (mark.label, mark.box or (), outline, points, mark.traits, mark.text or "")
 
     rows = []
     for item in dataset.items:
@@ -112,6 +135,7 @@ def test_what_is_held_comes_back(name: str, photos: list[Path], tmp_path: Path) 
     assert found.failures == ()
     assert (found.kind, found.task) == ({"csv": "table"}.get(name, name), given.task)
     assert set(found.classes) == set(given.classes)
+    assert found.skeletons == given.skeletons
     if name == SMALL:
         assert sorted((item.labels, item.split) for item in found.items) == sorted(
             (item.labels, item.split) for item in given.items

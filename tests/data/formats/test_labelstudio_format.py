@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from rounds import notes_of
 
 from pictures import drawn, encoded
+from sightline.data.formats.brushes import from_brush, to_brush
 from sightline.data.readers import read
+from sightline.runtime.masks import to_mask
 from sightline.types import Dataset
 
 
@@ -104,7 +107,7 @@ def test_places(tmp_path: Path) -> None:
     assert (found["tri"].polygon, found["tri"].box) == (((0, 0), (30, 0), (0, 20)), (0, 0, 30, 20))
     assert found["nose"].keypoints == ((30, 20),)
     assert found["indoors"].box is None
-    assert [failure.error.code for failure in dataset.failures] == ["shape", "box_wrong"]
+    assert [failure.error.code for failure in dataset.failures] == ["mask_wrong", "box_wrong"]
 
 
 def test_a_box_turned_about_its_corner_becomes_a_polygon(tmp_path: Path) -> None:
@@ -122,3 +125,32 @@ def test_turned_pictures(tmp_path: Path) -> None:
     assert upright == (4, 12, 24, 27)
     stored = tasks(tmp_path, task("a.jpg", [rectangle("x", (60, 40))])).items[0].truth[0].box
     assert stored == (22, 6, 32, 36)
+
+
+def test_brushes_ellipses_and_points_of_an_object(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    pixels = np.zeros((40, 60), bool)
+    pixels[5:20, 10:40] = pixels[30, 30] = True
+    # as the converter packs it: 9,600 values of 8 bits, lengths of 3, 4, 8 or 16 bits; different values one after another
+    loose = f"{9600:032b}{7:05b}{2:04b}{3:04b}{7:04b}{15:04b}" + "".join(
+        f"0{2:02b}{255:08b}" + "".join(f"{255 * int(value):08b}" for value in np.repeat(part, 4))
+        for part in np.split(pixels[:, :].ravel()[: 2400 - 2400 % 64], 37)
+    )
+    rest = pixels.ravel()[2400 - 2400 % 64 :]
+    loose += f"1{3:02b}{4 * len(rest) - 1:016b}{0:08b}"
+    loose += "0" * (-len(loose) % 8)
+    packed = [int(loose[at : at + 8], 2) for at in range(0, len(loose), 8)]
+    brush = {"id": "b", "type": "brushlabels", "value": {"format": "rle", "rle": packed, "brushlabels": ["mask"]}}
+    circle = {"x": 50, "y": 50, "radiusX": 10, "radiusY": 15, "rotation": 0, "ellipselabels": ["circle"]}
+    points = [
+        {"id": f"p{n}", "parentID": "r", "type": "keypointlabels", "value": {"x": 10 * n, "y": 50, "keypointlabels": ["nose"]}}
+        for n in (2, 3)
+    ]
+    results = [brush, {"id": "e", "type": "ellipselabels", "value": circle}, rectangle("cat"), *points]
+    dataset = tasks(tmp_path, task("a.jpg", results))
+    assert dataset.failures == ()
+    found = {mark.label: mark for mark in dataset.items[0].truth}
+    assert found["mask"].mask == to_mask(pixels)
+    assert from_brush(to_brush(to_mask(pixels)), (40, 60)) == to_mask(pixels)
+    assert found["circle"].box == (24, 14, 36, 26)
+    assert (found["cat"].box, found["cat"].keypoints) == ((6, 8, 36, 18), ((12, 20), (18, 20)))

@@ -21,9 +21,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_boxes_and_labels(folder: Path) -> None:
-    head = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded\n"
+    head = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsGroupOf\n"
     (folder / "train-annotations-bbox.csv").write_text(
-        f"{head}0a,xclick,/m/01,1,0.25,0.75,0.5,1,0\n0a,xclick,/m/02,1,0.5,0.4,0,1,0\n0z,xclick,/m/01,1,0,1,0,1,0\n0b,x,/m/01,1,x,1,0,1,0\n"
+        f"{head}0a,xclick,/m/01,1,0.25,0.75,0.5,1,1,1\n0a,xclick,/m/02,1,0.5,0.4,0,1,0\n0z,xclick,/m/01,1,0,1,0,1,0\n0b,x,/m/01,1,x,1,0,1,0\n"
     )
     labels = "ImageID,Source,LabelName,Confidence\n0c,verification,/m/02,1\n0c,verification,/m/01,0\n0c,machine,/m/77,0.6\n"
     (folder / "validation-annotations-human-imagelabels.csv").write_text(labels)
@@ -31,12 +31,12 @@ def test_boxes_and_labels(folder: Path) -> None:
     assert (dataset.kind, dataset.task, dataset.classes) == ("openimages", "detection", ("Cat", "Dog, big"))
     said = {Path(item.name).stem: (item.split, [(mark.label, mark.box) for mark in item.truth]) for item in dataset.items}
     assert said == {
-        "0a": ("train", [("Cat", (15, 20, 45, 40))]),
+        "0a": ("train", [("Cat", (15, 20, 45, 40)), ("Dog, big", (24, 0, 30, 40))]),
         "0b": ("train", []),
         "0c": ("val", [("Dog, big", None)]),
     }
     assert sorted(failure.error.code for failure in dataset.failures) == [
-        "box_empty",
+        "box_swapped",
         "box_wrong",
         "label_unsure",
         "picture_missing",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pictures import drawn, encoded
+from sightline.data.formats import export
 from sightline.data.formats.documents import xml_children
 from sightline.data.readers import read
 from sightline.errors import DatasetError
@@ -117,3 +118,20 @@ def test_nested_without_end(tmp_path: Path) -> None:
         (tmp_path / "a.xml").write_text(text)
         with pytest.raises(DatasetError):
             list(xml_children(tmp_path / "a.xml"))
+
+
+def test_difficult_truncated_and_hidden_objects_come_back(tmp_path: Path) -> None:
+    box = "<bndbox><xmin>5</xmin><ymin>6</ymin><xmax>25</xmax><ymax>30</ymax></bndbox>"
+    marks = "<difficult>1</difficult><truncated>0</truncated><occluded>1</occluded>"
+    turned = "<bndbox><xmin>25</xmin><ymin>30</ymin><xmax>5</xmax><ymax>6</ymax></bndbox>"
+    things = f"<object><name>cat</name>{marks}{box}</object><object><name>dog</name>{turned}</object>"
+    annotated(tmp_path / "in", "a", things)
+    given = read(tmp_path / "in")
+    cat, dog = given.items[0].truth
+    assert (cat.traits, cat.ignored, cat.box) == (("difficult", "occluded"), True, (5, 6, 25, 30))
+    assert (dog.traits, dog.ignored, dog.box) == ((), False, (5, 6, 25, 30))
+    assert [failure.error.code for failure in given.failures] == ["box_swapped"]
+    export(given, "voc", tmp_path / "out")
+    found = read(tmp_path / "out")
+    assert found.items[0].truth == given.items[0].truth
+    assert found.failures == ()

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rounds import notes_of
 
 from pictures import class_folders, drawn, encoded
+from sightline.data.formats import export, geometry
+from sightline.data.formats.geometry import area
 from sightline.data.formats.yolonames import class_names
+from sightline.data.manifest import with_hashes
 from sightline.data.readers import read
+from sightline.runtime.dimensions import Dimensions
+from sightline.runtime.masks import to_mask
+from sightline.types import Annotation, Dataset, Item, Skeleton
 
 ROW = "1 0.5 0.5 0.5 0.25\n"  # of a picture of 60 x 40: 15, 15 to 45, 25
 
@@ -120,9 +128,10 @@ def test_polygons_keypoints_scores_and_nonsense(tmp_path: Path) -> None:
     triangle, person = dataset.items[0].truth
     assert triangle.polygon == ((6, 4), (30, 4), (30, 20))
     assert triangle.box == (6, 4, 30, 20)
-    assert (person.label, person.box, person.keypoints) == ("dog", (15, 15, 45, 25), ((15, 20),))
+    assert (person.label, person.box, person.keypoints) == ("dog", (15, 15, 45, 25), ((15, 20), (0, 0)))
+    assert person.visibility == (2, 0)
     codes = [failure.error.code for failure in dataset.failures]
-    assert codes == ["row_wrong", "label_missing", "box_outside"]
+    assert codes == ["row_wrong", "class_unknown", "box_outside"]
 
 
 def test_class_folders_with_notes_are_no_yolo(tmp_path: Path) -> None:
@@ -131,3 +140,70 @@ def test_class_folders_with_notes_are_no_yolo(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("labels\nimages\n")
     dataset = read(tmp_path)
     assert (dataset.kind, dataset.classes) == ("folders", ("images", "labels"))
+
+
+def test_keypoints_in_and_out(tmp_path: Path) -> None:
+    """What a pose data set holds comes back: names, hidden and missing points, which ones change places in a mirror."""
+    put(tmp_path / "in" / "images" / "a.jpg")
+    names = "".join(f"    - {name}\n" for name in ("nose", "left_eye", "right_eye"))
+    put(tmp_path / "in" / "data.yaml", f"kpt_shape: [3, 3]\nflip_idx: [0, 2, 1]\nkpt_names:\n  0:\n{names}" + NOTATIONS[0])
+    put(
+        tmp_path / "in" / "labels" / "a.txt",
+        "0 0.5 0.5 0.5 0.25 0.25 0.5 2 0.5 0.5 1 0 0 0\n1 0.5 0.5 0.5 0.25 0 0 0 0 0 0 0 0 0\n",
+    )
+    given = read(tmp_path / "in")
+    assert given.failures == ()
+    first, second = given.items[0].truth
+    assert (first.keypoints, first.visibility) == (((15, 20), (30, 20), (0, 0)), (2, 1, 0))
+    assert (second.keypoints, second.box) == (None, (15, 15, 45, 25))
+    assert given.skeletons == {first.label: Skeleton(points=("nose", "left_eye", "right_eye"))}
+    assert export(given, "yolo", tmp_path / "out") == ()
+    found = read(tmp_path / "out")
+    assert found.items[0].truth == given.items[0].truth
+    assert found.skeletons == given.skeletons
+    assert "flip_idx: [0, 2, 1]" in (tmp_path / "out" / "data.yaml").read_text()
+
+
+def test_several_parts_and_masks_become_what_a_row_can_hold(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    put(path)
+    parts = (((1.0, 1.0), (9.0, 1.0), (9.0, 9.0)), ((20.0, 5.0), (40.0, 5.0), (40.0, 30.0), (20.0, 30.0)))
+    square = np.zeros((40, 60), bool)
+    square[10:20, 30:50] = True
+    truth = (
+        Annotation(label="a", box=(1, 1, 40, 30), rings=parts, mask=to_mask(square)),
+        Annotation(label="a", box=(30, 10, 50, 20), mask=to_mask(square), traits=("crowd",)),
+    )
+    item = Item(uri=str(path), name="a.jpg", truth=truth)
+    given = with_hashes(Dataset(name="d", task="detection", classes=("a",), items=(item,)))
+    notes = notes_of(lambda: export(given, "yolo", tmp_path / "out"))
+    assert len(notes) == 3
+    assert any("1 masks are left out" in note for note in notes)
+    assert any("the largest part stays" in note for note in notes)
+    assert any("left out of 1 objects" in note for note in notes)
+    found = read(tmp_path / "out").items[0].truth
+    assert found[0].polygon == parts[1]
+    assert found[1].box == (30, 10, 50, 20)
+    assert area(found[1].polygon or ()) == 200
+
+
+@pytest.mark.parametrize("count", [5_000])
+def test_thousands_of_boxes_in_one_picture(tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "images" / "a.jpg")
+    put(tmp_path / "images" / "nothing.jpg")
+    rows = [f"{n % 2} {0.2 + 0.6 * (n % 97) / 97:.6f} {0.2 + 0.6 * (n % 89) / 89:.6f} 0.1 0.1\n" for n in range(count)]
+    put(tmp_path / "labels" / "a.txt", "".join(rows))
+    put(tmp_path / "data.yaml", NOTATIONS[0])
+    asked = 0
+    plain = geometry.dimensions
+
+    def counted(path: str) -> Dimensions:
+        nonlocal asked
+        asked += 1
+        return plain(path)
+
+    monkeypatch.setattr(geometry, "dimensions", counted)
+    dataset = read(tmp_path)
+    assert dataset.failures == ()
+    assert sorted(len(item.truth) for item in dataset.items) == [0, count]  # a picture of nothing is background
+    assert asked <= 2  # the picture's header is read once, not for each box

@@ -1,27 +1,28 @@
 """COCO JSON: boxes, polygons and keypoints of many pictures in one document, one document for each split.
 
-As in the data format page of cocodataset.org: a box is x, y, width, height in pixels; ids may have holes. Masks as run lengths
-are kept as their boxes. `group`, `author` and `consent` of a picture are keys of our own, which other programs pass over.
+As in the data format page of cocodataset.org: a box is x, y, width, height in pixels; ids may have holes. What one annotation
+says is in cocothings.py. `group`, `author` and `consent` of a picture are keys of our own, which other programs pass over.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sightline.data.formats.cocothings import add_thing, keypoint_names, points_of, skeleton_of, thing
 from sightline.data.formats.documents import contains, head_of, json_of, number, numbers, records, word
 from sightline.data.formats.finder import Pictures, listing, split_in, split_of
 from sightline.data.formats.format import Export, Format, Picture
-from sightline.data.formats.geometry import Marks, Point, area, bounds, pairs
+from sightline.data.formats.marks import Marks
 from sightline.data.listing import Listing, Row, left_out
 from sightline.data.place import Place
 from sightline.errors import DatasetError
-from sightline.types import Annotation, Box, Facts, Failure, Split
+from sightline.types import Facts, Failure, Skeleton, Split
 
 _KEYS = {"info", "images", "licenses", "annotations", "categories", "type"}
 _PARTIAL = ("captions", "panoptic", "image_info", "stuff")  # documents about the same pictures that say less about places
@@ -87,29 +88,39 @@ def read(place: Place) -> Listing:
     pictures = Pictures(place.tree)
     found: dict[str, _Found] = {}
     failures: list[Failure] = []
-    classes: dict[str, None] = {}
+    classes: dict[str, Skeleton | None] = {}
     for file in files:
         data = json_of(place.tree.root / file)
         if not isinstance(data, dict) or not isinstance(data.get("images"), list):
             raise DatasetError(f"{file} is not COCO: it has no list of images", hint="export it as COCO instances again")
-        classes |= dict.fromkeys(_document(file, data, pictures, found, failures))
+        for name, skeleton in _document(file, data, pictures, found, failures).items():
+            classes[name] = classes.get(name) or skeleton
     rows: list[Row] = []
     for picture, said in found.items():
         rows.append(pictures.row(picture, said.split, tuple(said.marks.found), said.group, said.facts))
         failures += said.marks.failures()
-    return listing("coco", rows, failures, placed=True, classes=classes)
+    skeletons = {name: skeleton for name, skeleton in classes.items() if skeleton is not None}
+    return listing("coco", rows, failures, placed=True, classes=classes, skeletons=skeletons)
 
 
 def _document(
-    file: str, data: dict[str, Any], pictures: Pictures, found: dict[str, _Found], failures: list[Failure]
-) -> Iterator[str]:
-    """Add one document to `found` and `failures`; yields the classes it declares."""
+    file: str,
+    data: dict[str, Any],
+    pictures: Pictures,
+    found: dict[str, _Found],
+    failures: list[Failure],
+) -> dict[str, Skeleton | None]:
+    """Add one document to `found` and `failures`; the classes it declares, with their keypoints."""
     split = split_in(file)
     licences = {
         _id(entry.get("id")): word(entry.get("name")) or word(entry.get("url")) for entry in records(data.get("licenses"))
     }
     names = {_id(entry.get("id")): word(entry.get("name")) for entry in records(data.get("categories"))}
     names.pop(None, None)
+    classes: dict[str, Skeleton | None] = {}
+    for entry in records(data.get("categories")):
+        if name := word(entry.get("name")):
+            classes[name] = classes.get(name) or skeleton_of(entry)
     near = _near(file, split, pictures)
     here: dict[object, _Found] = {}
     for entry in records(data["images"]):
@@ -135,10 +146,14 @@ def _document(
         if said is None:
             strays += 1
         else:
-            _add(said.marks, entry, names.get(_id(entry.get("category_id")), ""))
+            label = names.get(_id(entry.get("category_id")), "")
+            if label:
+                add_thing(said.marks, entry, label, classes.get(label))
+            else:
+                said.marks.refuse("class_unknown", f"there is no category {str(entry.get('category_id'))[:20]}")
     if strays and not failures:
         failures.append(left_out(file, "annotation_stray", f"{strays:,} annotations are about pictures that it does not list"))
-    yield from (name for name in names.values() if name)
+    return classes
 
 
 def _id(value: object) -> int | str | None:
@@ -173,51 +188,6 @@ def _facts(entry: dict[str, Any], licences: dict[int | str | None, str]) -> Fact
     return found if found != Facts() else None
 
 
-def _add(marks: Marks, entry: dict[str, Any], label: str) -> None:
-    if "bbox" not in entry and not entry.get("segmentation") and not entry.get("keypoints"):
-        marks.refuse("box_missing", "an annotation without box, polygon or keypoints")
-        return
-    points = _keypoints(entry.get("keypoints"))
-    polygon = _polygon(marks, entry)
-    sides = numbers(entry.get("bbox"))
-    box: Box | None = None
-    if sides is not None and len(sides) == 4:
-        x, y, width, height = sides
-        if width > 0 or height > 0 or not points:
-            box = (x, y, x + width, y + height)
-    elif "bbox" in entry and entry["bbox"] is not None:
-        marks.refuse("box_wrong", f"a box that is not four numbers: {str(entry['bbox'])[:80]}")
-    if entry.get("iscrowd") in (1, True):
-        marks.refuse("crowd", "a crowd is kept as one box")
-    if box is not None or polygon is not None or points:
-        marks.add(label, box=box, polygon=polygon, keypoints=points)
-
-
-def _keypoints(value: object) -> list[Point] | None:
-    """x, y, visibility, ...: the points that are labelled (visibility 1 or 2)."""
-    flat = numbers(value)
-    if not flat or len(flat) % 3:
-        return None
-    return [(x, y) for x, y, seen in zip(flat[::3], flat[1::3], flat[2::3], strict=True) if seen > 0] or None
-
-
-def _polygon(marks: Marks, entry: dict[str, Any]) -> list[Point] | None:
-    """The outline; of one in several parts the largest. A mask of run lengths is none."""
-    given = entry.get("segmentation")
-    if isinstance(given, dict):
-        marks.refuse("mask", "a mask (run lengths) is kept as its box")
-        return None
-    if not isinstance(given, list) or not given:
-        return None
-    parts = given if isinstance(given[0], list) else [given]
-    rings = [pairs(flat) for part in parts if (flat := numbers(part)) and len(flat) >= 6 and len(flat) % 2 == 0]
-    if len(rings) < len(parts):
-        marks.refuse("polygon_wrong", "a part of a polygon is not three points or more")
-    if len(rings) > 1:
-        marks.refuse("polygon_parts", f"of a polygon in {len(rings)} parts the largest is kept, and the box of all")
-    return max(rings, key=area) if rings else None
-
-
 # --- writing
 
 
@@ -227,6 +197,7 @@ def write(export: Export) -> None:
     marks: dict[Split | None, list[dict[str, Any]]] = {}
     classes = {name: number for number, name in enumerate(export.dataset.classes, 1)}
     licences: dict[str, int] = {}
+    points, skeletons = points_of(export.dataset), export.dataset.skeletons
     for picture in export.pictures():
         split = picture.item.split
         images = parts.setdefault(split, [])
@@ -234,30 +205,24 @@ def write(export: Export) -> None:
         export.put(f"images/{split}/{picture.name}" if split else f"images/{picture.name}", picture.data)
         images.append(_image(picture, len(images) + 1, licences))
         for one in picture.item.truth:
-            annotations.append(_annotation(one, len(annotations) + 1, len(images), classes))
-    most = max((len(one.keypoints or ()) for item in export.dataset.items for one in item.truth), default=0)
+            category = classes.setdefault(one.label, len(classes) + 1)
+            ids = {"id": len(annotations) + 1, "image_id": len(images), "category_id": category}
+            annotations.append(ids | thing(one, points.get(one.label, 0)))
     for split, images in parts.items():
-        for entry in marks[split]:
-            if "keypoints" in entry:
-                entry["keypoints"] += [0] * (3 * most - len(entry["keypoints"]))
         document = {
             "info": {},
             "licenses": [{"id": id, "name": name, "url": ""} for name, id in licences.items()],
             "images": images,
             "annotations": marks[split],
-            "categories": [_category(id, name, most) for name, id in classes.items()],
+            "categories": [
+                {"id": id, "name": name, "supercategory": ""} | keypoint_names(skeletons.get(name), points.get(name, 0))
+                for name, id in classes.items()
+            ],
         }
         export.put(
             f"annotations/instances_{split}.json" if split else "annotations/instances.json",
             json.dumps(document, ensure_ascii=False, allow_nan=False),
         )
-
-
-def _category(id: int, name: str, keypoints: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"id": id, "name": name, "supercategory": ""}
-    if keypoints:
-        found |= {"keypoints": [str(number) for number in range(1, keypoints + 1)], "skeleton": []}
-    return found
 
 
 def _image(picture: Picture, id: int, licences: dict[str, int]) -> dict[str, Any]:
@@ -275,31 +240,13 @@ def _image(picture: Picture, id: int, licences: dict[str, int]) -> dict[str, Any
     return entry | {name: value for name, value in more.items() if value}
 
 
-def _annotation(one: Annotation, id: int, image: int, classes: dict[str, int]) -> dict[str, Any]:
-    x0, y0, x1, y1 = (round(value, 3) for value in one.box or (bounds(one.keypoints) if one.keypoints else (0.0,) * 4))
-    flat = [round(value, 3) for point in one.polygon or () for value in point]
-    entry: dict[str, Any] = {
-        "id": id,
-        "image_id": image,
-        "category_id": classes.setdefault(one.label, len(classes) + 1),
-        "bbox": [x0, y0, round(x1 - x0, 3), round(y1 - y0, 3)],
-        "area": round(area(one.polygon) if one.polygon else (x1 - x0) * (y1 - y0), 3),
-        "segmentation": [flat] if flat else [],
-        "iscrowd": 0,
-    }
-    if one.keypoints:
-        entry |= {
-            "keypoints": [value for x, y in one.keypoints for value in (round(x, 3), round(y, 3), 2)],
-            "num_keypoints": len(one.keypoints),
-        }
-    return entry
-
-
 FORMAT = Format(
     title="COCO JSON",
     recognised=recognised,
     read=read,
     write=write,
-    holds=frozenset({"several", "boxes", "polygons", "keypoints", "splits", "groups", "facts", "unlabelled"}),
+    holds=frozenset({"several", "boxes", "polygons", "masks", "parts", "keypoints", "skeletons", "hidden"})
+    | {"splits", "groups", "facts", "unlabelled"},
     files=(".json",),
+    traits=frozenset({"crowd"}),
 )

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sightline.data.formats.documents import numbers, records, word
-from sightline.data.formats.geometry import DECIMALS, Marks
+from sightline.data.formats.geometry import DECIMALS
+from sightline.data.formats.marks import Marks
 from sightline.data.listing import SPLITS, Listing, Row, left_out
 from sightline.data.tables import COLUMNS, FACTS
 from sightline.types import Annotation, Box, Facts, Failure, Item, Split

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from sightline.data.formats.documents import text_of
 from sightline.data.listing import SPLITS, Listing, Row, left_out
 from sightline.data.pictures import Tree, is_picture
 from sightline.data.place import Place
 from sightline.errors import DatasetError
-from sightline.types import Annotation, Facts, Failure, Split
+from sightline.types import Annotation, Facts, Failure, Skeleton, Split
 
 _MOST_NAMESAKES = 64  # pictures of one name that are compared: more say nothing, and would take quadratic time
 _FILLERS = frozenset({"", "images", "image", "imgs", "img", "jpegimages", "pictures", "set", "data", "labels", "annotations"})
@@ -84,14 +84,17 @@ def listing(
     placed: bool = False,
     several: bool = False,
     classes: Iterable[str] = (),
+    skeletons: Mapping[str, Skeleton] | None = None,
 ) -> Listing:
     """Rows of marks as a listing. Where nothing has a place the marks become labels.
 
     A picture without a label then shows none of the classes where pictures can have several labels; else it is left out.
     """
     found, left = list(rows), list(failures)
-    if placed or any(mark.box or mark.polygon or mark.keypoints for row in found for mark in row.marks):
-        return Listing(tuple(found), tuple(left), several=True, kind=kind, placed=True, classes=tuple(classes))
+    if placed or any(mark.placed for row in found for mark in row.marks):
+        return Listing(
+            tuple(found), tuple(left), several=True, kind=kind, placed=True, classes=tuple(classes), skeletons=skeletons or {}
+        )
     plain = [row._replace(labels=tuple(dict.fromkeys(mark.label for mark in row.marks)), marks=()) for row in found]
     if not several and not any(len(row.labels) > 1 for row in plain):
         left += [left_out(row.name, "label_missing", "it has no label") for row in plain if not row.labels]

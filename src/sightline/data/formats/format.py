@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from sightline.data.formats.geometry import area, bounds
 from sightline.data.formats.names import stems
 from sightline.data.listing import Listing
 from sightline.data.place import Place
 from sightline.errors import DatasetError, PictureError, SightlineError
 from sightline.progress import track
 from sightline.runtime.dimensions import dimensions
-from sightline.types import Annotation, Dataset, ErrorInfo, Failure, Item
+from sightline.runtime.masks import mask_box, outline, pixels_of
+from sightline.types import Annotation, Dataset, ErrorInfo, Failure, Item, Trait
 
 # what a format may hold, and how people call it in "has no place for ..."
 HOLDINGS = {
@@ -25,7 +27,12 @@ HOLDINGS = {
     "several": "several labels of one picture",
     "boxes": "boxes",
     "polygons": "polygons",
+    "masks": "masks",
+    "parts": "outlines in several parts",
     "keypoints": "keypoints",
+    "skeletons": "names of keypoints",
+    "hidden": "hidden and missing keypoints",
+    "traits": "marks such as crowd or difficult",
     "text": "texts",
     "splits": "train, val and test",
     "groups": "groups",
@@ -43,6 +50,8 @@ class Format(NamedTuple):
     write: Callable[[Export], None]  # into export.out, an empty temporary folder
     holds: frozenset[str]  # of HOLDINGS
     files: tuple[str, ...] = ()  # suffixes of files a person may give instead of a folder: (".json",)
+    traits: frozenset[Trait] = frozenset()
+    holding: Callable[[Dataset], frozenset[str]] | None = None  # where it can hold less of some datasets: what of this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +123,10 @@ def fitted(dataset: Dataset, format: Format) -> tuple[Dataset, tuple[str, ...]]:
     would be left, and for pictures with several labels where only one fits: which one to drop is not ours to choose.
     """
     lost = dict.fromkeys(HOLDINGS, 0)
-    items = [_reduced(item, format.holds, lost) for item in dataset.items]
+    holds = format.holds if format.holding is None else format.holding(dataset)
+    items = [_reduced(item, holds, format.traits, lost) for item in dataset.items]
+    if "skeletons" not in holds and "keypoints" in holds:
+        lost["skeletons"] = len(dataset.skeletons)
     several = [item for item in items if len(item.labels) > 1]
     if several and "several" not in format.holds:
         raise DatasetError(
@@ -141,13 +153,17 @@ def fitted(dataset: Dataset, format: Format) -> tuple[Dataset, tuple[str, ...]]:
 def _count(kind: str, count: int, words: str) -> str:
     if kind in ("splits", "groups", "facts"):
         return f"left out of {count:,} pictures"
-    stays = "; their boxes stay" if kind == "polygons" else ""
-    return f"{count:,} {'pictures' if kind == 'unlabelled' else words} are left out{stays}"
+    if kind == "skeletons":
+        return f"left out of {count:,} classes"
+    if kind in ("hidden", "traits"):
+        return f"left out of {count:,} objects"
+    stays = {"polygons": "; their boxes stay", "masks": "; their outlines or boxes stay", "parts": "; the largest part stays"}
+    return f"{count:,} {'pictures' if kind == 'unlabelled' else words} are left out{stays.get(kind, '')}"
 
 
-def _reduced(item: Item, holds: frozenset[str], lost: dict[str, int]) -> Item:
+def _reduced(item: Item, holds: frozenset[str], traits: frozenset[Trait], lost: dict[str, int]) -> Item:
     change: dict[str, object] = {}
-    truth = tuple(mark for one in item.truth if (mark := _mark(one, holds, lost)) is not None)
+    truth = tuple(mark for one in item.truth if (mark := _mark(one, holds, traits, lost)) is not None)
     if not holds & {"boxes", "polygons", "keypoints"}:
         truth = tuple({one.label: one for one in reversed(truth)}.values())[::-1]
     if truth != item.truth:
@@ -159,22 +175,50 @@ def _reduced(item: Item, holds: frozenset[str], lost: dict[str, int]) -> Item:
     return item.model_copy(update=change) if change else item
 
 
-def _mark(one: Annotation, holds: frozenset[str], lost: dict[str, int]) -> Annotation | None:
-    """The annotation with what can be held; a polygon that cannot be held leaves its box. None: nothing is left."""
-    had_place = one.box is not None or one.polygon is not None or one.keypoints is not None
-    change: dict[str, object] = {}
+def _mark(one: Annotation, holds: frozenset[str], traits: frozenset[Trait], lost: dict[str, int]) -> Annotation | None:
+    """The annotation with what can be held; an outline that cannot be held leaves its box. None: nothing is left."""
+    change = _outline(one, holds, lost) | _lesser(one, holds, traits, lost)
     box = one.box
-    if box is None and one.polygon:
-        xs, ys = zip(*one.polygon, strict=True)
-        box = (min(xs), min(ys), max(xs), max(ys))
-        change["box"] = box
-    for kind, field in (("boxes", "box"), ("polygons", "polygon"), ("keypoints", "keypoints"), ("text", "text")):
+    if box is None and (points := one.polygon or tuple(point for ring in one.rings or () for point in ring)):
+        change["box"] = box = bounds(points)
+    elif box is None and one.mask is not None:
+        change["box"] = box = mask_box(pixels_of(one.mask))
+    for kind, field in (("boxes", "box"), ("keypoints", "keypoints"), ("text", "text")):
         if kind not in holds and (box if field == "box" else getattr(one, field)) is not None:
             lost[kind] += 1 if getattr(one, field) is not None else 0
             change[field] = None
     left = one.model_copy(update=change) if change else one
-    placed = left.box is not None or left.polygon is not None or left.keypoints is not None
-    if not placed and "labels" not in holds:
-        lost["labels"] += 0 if had_place else 1
+    if not left.placed and "labels" not in holds:
+        lost["labels"] += 0 if one.placed else 1
         return None
     return left
+
+
+def _outline(one: Annotation, holds: frozenset[str], lost: dict[str, int]) -> dict[str, object]:
+    """What changes about polygon, rings and mask. Of several parts the largest stays, of a mask its outline."""
+    change: dict[str, object] = {}
+    if one.rings is not None and "parts" not in holds:
+        lost["parts"] += "polygons" in holds
+        change = {"rings": None, "polygon": max(one.rings, key=area) if "polygons" in holds else None}
+    if one.mask is not None and "masks" not in holds:
+        change["mask"] = None
+        if one.rings is None:
+            lost["masks"] += 1
+            if one.polygon is None and "polygons" in holds:
+                change["polygon"] = outline(pixels_of(one.mask))
+    if (one.polygon or one.rings) and "polygons" not in holds:
+        lost["polygons"] += 1
+        change["polygon"] = None
+    return change
+
+
+def _lesser(one: Annotation, holds: frozenset[str], traits: frozenset[Trait], lost: dict[str, int]) -> dict[str, object]:
+    change: dict[str, object] = {}
+    if one.visibility is not None and "hidden" not in holds:
+        lost["hidden"] += "keypoints" in holds
+        seen = [point for point, visible in zip(one.keypoints or (), one.visibility, strict=False) if visible]
+        change = {"visibility": None, "keypoints": tuple(seen) or None}
+    if not traits.issuperset(one.traits):
+        lost["traits"] += 1
+        change["traits"] = tuple(trait for trait in one.traits if trait in traits)
+    return change

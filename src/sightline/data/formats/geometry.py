@@ -1,20 +1,21 @@
-"""From what a document says about places to annotations in pixels of the upright picture: turned, scaled, clipped, judged.
+"""From what a document says about places to places in pixels of the upright picture: turned, scaled, clipped, judged.
 
-Knows no format. A document may have been made before or after the picture was turned by its EXIF orientation, or shrunk: the
-size it states for the picture tells which.
+Knows no format; what is told about places that make no sense is in marks.py. A document may have been made before or after the
+picture was turned by its EXIF orientation, or shrunk: the size it states for the picture tells which.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from sightline.data.listing import left_out
-from sightline.errors import SightlineError
+import numpy as np
+
+from sightline.errors import DataError
 from sightline.runtime.dimensions import Dimensions, dimensions
-from sightline.types import Annotation, Box, Failure
+from sightline.runtime.masks import compressed, filled, pixels_of, runs_of, to_mask, uncompressed
+from sightline.types import Box, Mask
 
 Point = tuple[float, float]
 _FAR = 1e7  # pixels
@@ -86,17 +87,21 @@ def fitted_canvas(found: Dimensions, stated: tuple[float, float] | None) -> Canv
     return Canvas(width, height, upright, differs=True)
 
 
-def box_on(canvas: Canvas, x0: float, y0: float, x1: float, y1: float) -> Box:
-    """A box clipped to the picture; PlaceError when it is empty or nothing of it lies in the picture."""
-    if not (x1 > x0 and y1 > y0):
+def box_on(canvas: Canvas, x0: float, y0: float, x1: float, y1: float) -> tuple[Box, float]:
+    """A box clipped to the picture, and how many pixels it reached beyond it. Corners may come in any order.
+
+    PlaceError when it has no area or nothing of it lies in the picture.
+    """
+    if x0 == x1 or y0 == y1:
         raise PlaceError("box_empty", f"a box without area: {x0:g}, {y0:g} to {x1:g}, {y1:g}")
     (ax, ay), (bx, by) = canvas.point(x0, y0), canvas.point(x1, y1)
-    left, right = _clip(min(ax, bx), canvas.width), _clip(max(ax, bx), canvas.width)
-    top, bottom = _clip(min(ay, by), canvas.height), _clip(max(ay, by), canvas.height)
+    beyond = max(-min(ax, bx), -min(ay, by), max(ax, bx) - canvas.width, max(ay, by) - canvas.height, 0.0)
+    left, right = clip(min(ax, bx), canvas.width), clip(max(ax, bx), canvas.width)
+    top, bottom = clip(min(ay, by), canvas.height), clip(max(ay, by), canvas.height)
     if not (right > left and bottom > top):
         size = f"{canvas.width} x {canvas.height}"
         raise PlaceError("box_outside", f"a box outside the picture ({size}): {x0:g}, {y0:g} to {x1:g}, {y1:g}")
-    return left, top, right, bottom
+    return (left, top, right, bottom), beyond
 
 
 def polygon_on(canvas: Canvas, points: Sequence[Point]) -> tuple[Point, ...]:
@@ -160,86 +165,50 @@ def pairs(values: Sequence[float]) -> list[Point]:
     return list(zip(values[::2], values[1::2], strict=True))
 
 
-def _clip(value: float, most: float) -> float:
+def clip(value: float, most: float) -> float:
+    """A coordinate inside the picture, to a thousandth of a pixel."""
     return round(min(max(value, 0.0), float(most)), DECIMALS)
 
 
-class Marks:
-    """The annotations of one picture as they are found; what cannot be used is counted, and told once."""
+# --- masks
 
-    def __init__(self, path: str, name: str, origin: str, stated: tuple[float, float] | None = None) -> None:
-        self.found: list[Annotation] = []
-        self.name = name
-        self._path, self._origin, self._stated = path, origin, stated
-        self._canvas: Canvas | None = None
-        self._refused: list[tuple[str, str]] = []
 
-    @property
-    def canvas(self) -> Canvas:
-        """Read from the picture's header when first needed; PlaceError when that cannot be read."""
-        if self._canvas is None:
-            try:
-                self._canvas = canvas_of(self._path, self._stated)
-            except SightlineError as error:
-                raise PlaceError(error.code, error.message) from error
-        return self._canvas
+def mask_on(canvas: Canvas, mask: Mask) -> Mask:
+    """A mask of the size that the document measures in, on the upright picture; PlaceError when it is broken or empty."""
+    try:
+        runs = uncompressed(mask.counts)
+        if min(runs, default=-1) < 0 or sum(runs) != mask.size[0] * mask.size[1]:
+            raise PlaceError("mask_wrong", f"a mask whose run lengths do not fill {mask.size[1]} x {mask.size[0]} pixels")
+        if not any(runs[1::2]):
+            raise PlaceError("mask_empty", "a mask without a pixel")
+        if canvas.turn == 1 and mask.size == (canvas.height, canvas.width):
+            return mask
+        if mask.size != (round(canvas.base[1]), round(canvas.base[0])):
+            size = f"{mask.size[1]} x {mask.size[0]}"
+            raise PlaceError("mask_wrong", f"a mask of {size} pixels in a picture of {canvas.width} x {canvas.height}")
+        pixels = pixels_of(mask)
+    except DataError as error:
+        raise PlaceError("mask_wrong", error.message) from error
+    width, height = canvas.base if canvas.turn < 5 else canvas.base[::-1]
+    xs = (np.arange(canvas.width) + 0.5) * width / canvas.width
+    ys = (np.arange(canvas.height) + 0.5) * height / canvas.height
+    columns = (width - xs if canvas.turn in (2, 3, 6, 7) else xs).astype(np.int64)
+    rows = (height - ys if canvas.turn in (3, 4, 7, 8) else ys).astype(np.int64)
+    there = pixels[np.ix_(rows, columns)] if canvas.turn < 5 else pixels[np.ix_(columns, rows)].T
+    if not there.any():
+        raise PlaceError("mask_empty", "a mask without a pixel in the picture")
+    return to_mask(there)
 
-    def add(
-        self,
-        label: str,
-        *,
-        box: Sequence[float] | None = None,
-        polygon: Sequence[Point] | None = None,
-        keypoints: Sequence[Point] | None = None,
-        text: str | None = None,
-    ) -> None:
-        """One thing; box is (x0, y0, x1, y1), all in the document's pixels. A polygon without a box gets the one around it.
 
-        Where one of its places makes no sense the others are kept; where none is left the thing is left out.
-        """
-        if not label:
-            self.refuse("label_missing", "an object without a class")
-            return
-        ring = place = points = None
-        with self.judged():
-            ring = polygon_on(self.canvas, polygon) if polygon is not None else None
-        with self.judged():
-            place = box_on(self.canvas, *box) if box is not None else None
-        with self.judged():
-            points = tuple(self._inside(*point) for point in keypoints) if keypoints else None
-        place = place or (bounds(ring) if ring else None)
-        if place is None and points is None and any(given is not None for given in (box, polygon, keypoints)):
-            return
-        mark = Annotation(label=label, box=place, polygon=ring, keypoints=points, text=text, origin=self._origin)
-        if place is not None or points is not None or mark not in self.found:
-            self.found.append(mark)
-
-    @contextmanager
-    def judged(self) -> Iterator[None]:
-        """A place that makes no sense is counted; what else is known of the thing stays."""
-        try:
-            yield
-        except PlaceError as error:
-            self.refuse(error.code, str(error))
-
-    def _inside(self, x: float, y: float) -> Point:
-        px, py = self.canvas.point(x, y)
-        return _clip(px, self.canvas.width), _clip(py, self.canvas.height)
-
-    def refuse(self, code: str, message: str) -> None:
-        """Count something that cannot be used, or not as it is."""
-        self._refused.append((code, message))
-
-    def failures(self) -> list[Failure]:
-        """At most one for each kind, for the whole picture."""
-        kinds: dict[str, list[str]] = {}
-        for code, message in self._refused:
-            kinds.setdefault(code, []).append(message)
-        found = [
-            left_out(self.name, code, messages[0] if len(messages) == 1 else f"{len(messages)} times; first: {messages[0]}")
-            for code, messages in kinds.items()
-        ]
-        if self._canvas is not None and self._canvas.differs and self._stated is not None:
-            size, said = f"{self._canvas.width} x {self._canvas.height}", f"{self._stated[0]:g} x {self._stated[1]:g}"
-            found.append(left_out(self.name, "size_differs", f"the picture is {size}, its annotations say {said}"))
-        return found
+def painted(canvas: Canvas, rings: Sequence[Sequence[Point]]) -> Mask | None:
+    """The pixels inside outlines that lie on the picture; None where no pixel's centre does. Quick for small things."""
+    around = bounds([point for ring in rings for point in ring])
+    left, right = math.floor(around[0]), min(math.ceil(around[2]), canvas.width)
+    strip = filled([[(x - left, y) for x, y in ring] for ring in rings], (canvas.height, max(right - left, 1)))
+    if not strip.any():
+        return None
+    runs = runs_of(strip)
+    runs[0] += left * canvas.height
+    if rest := (canvas.width - left - strip.shape[1]) * canvas.height:
+        runs = [*runs[:-1], runs[-1] + rest] if len(runs) % 2 else [*runs, rest]
+    return Mask(size=(canvas.height, canvas.width), counts=compressed(runs))

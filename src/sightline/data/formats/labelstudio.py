@@ -7,15 +7,18 @@ one task the one marked as ground truth counts, else the latest. Split, group, s
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from sightline.data.formats.documents import contains, head_of, json_of, number, records, word
+from sightline.data.formats.brushes import from_brush, to_brush
+from sightline.data.formats.documents import contains, head_of, json_of, number, numbers, records, word
 from sightline.data.formats.finder import Pictures, listing, split_of, split_word
 from sightline.data.formats.format import Export, Format, Picture
-from sightline.data.formats.geometry import DECIMALS, Marks, PlaceError, Point, turned
+from sightline.data.formats.geometry import DECIMALS, PlaceError, Point, turned
+from sightline.data.formats.marks import Marks
 from sightline.data.formats.voc import short
 from sightline.data.listing import Listing, Row, left_out
 from sightline.data.place import Place
@@ -28,6 +31,8 @@ _LOOKED_AT = 50
 _IMAGE_KEYS = ("image", "img", "picture", "photo", "url")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the name of an uploaded file
 _DIGITS = 10
+_CORNERS = 48  # of an ellipse
+_SHAPES = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels")
 
 
 # --- reading
@@ -90,8 +95,10 @@ def _task(file: str, task: dict[str, Any], pictures: Pictures, rows: dict[str, R
     size = next((size for one in results if (size := _stated(one))), None)
     marks = Marks(f"{pictures.tree.root}/{picture}", name, ORIGIN, size)
     texts = _texts(results)
+    points = _points_by_parent(results)
     for one in results:
-        _add(marks, one, texts.get(word(one.get("id"))))
+        if one.get("type") != "keypointlabels" or word(one.get("parentID")) not in points:
+            _add(marks, one, texts.get(word(one.get("id"))), points.get(word(one.get("id")), []))
     facts = Facts(**{field: word(data.get(field)) for field in Facts.model_fields})
     rows[picture] = pictures.row(
         picture,
@@ -153,12 +160,23 @@ def _texts(results: Sequence[dict[str, Any]]) -> dict[str, str]:
     return found
 
 
-def _add(marks: Marks, one: dict[str, Any], text: str | None) -> None:
+def _points_by_parent(results: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Region -> the keypoints that hang on it, in the order in which they were set."""
+    known = {word(one.get("id")) for one in results if one.get("type") in _SHAPES}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for one in results:
+        parent = word(one.get("parentID"))
+        if one.get("type") == "keypointlabels" and parent and parent in known and isinstance(one.get("value"), dict):
+            found.setdefault(parent, []).append(one["value"])
+    return found
+
+
+def _add(marks: Marks, one: dict[str, Any], text: str | None, points: Sequence[dict[str, Any]]) -> None:
     value = one.get("value")
     kind = word(one.get("type"))
     if not isinstance(value, dict) or kind == "textarea":
         return
-    if kind in ("brushlabels", "ellipselabels", "brush", "ellipse", "videorectangle"):
+    if kind in ("brush", "ellipse", "videorectangle"):
         marks.refuse("shape", f"{kind} are left out")
         return
     labels = _labels(value, kind)
@@ -174,9 +192,18 @@ def _add(marks: Marks, one: dict[str, Any], text: str | None) -> None:
         if (number(one.get("image_rotation")) or 0.0) % 360:
             raise PlaceError("picture_turned", "the picture was turned while it was annotated")
         width, height = marks.canvas.base
-        box, polygon, points = _place(value, width / 100, height / 100)
+        if kind == "brushlabels":
+            if value.get("format") != "rle" or (packed := numbers(value.get("rle"), 1 << 26)) is None:
+                raise PlaceError("mask_wrong", "a brush region that is not packed as rle")
+            box, polygon, keypoints = None, None, None
+            mask = from_brush(packed, (round(height), round(width)))
+        else:
+            box, polygon, keypoints = _place(value, width / 100, height / 100)
+            mask = None
+        for point in points:
+            keypoints = [*(keypoints or []), *(_place(point, width / 100, height / 100)[2] or [])]
         for label in labels:
-            marks.add(label, box=box, polygon=polygon, keypoints=points, text=text)
+            marks.add(label, box=box, polygon=polygon, mask=mask, keypoints=keypoints, text=text)
 
 
 def _labels(value: dict[str, Any], kind: str) -> list[str]:
@@ -202,6 +229,8 @@ def _place(
     x, y = number(value.get("x")), number(value.get("y"))
     if x is None or y is None:
         raise PlaceError("box_wrong", "a region without numbers for its place")
+    if (radii := (number(value.get("radiusX")), number(value.get("radiusY")))) != (None, None):
+        return None, _ellipse((x * across, y * down), ((radii[0] or 0) * across, (radii[1] or 0) * down), value), None
     if "keypointlabels" in value or "height" not in value:
         return None, None, [(x * across, y * down)]
     width, height = number(value.get("width")), number(value.get("height"))
@@ -210,6 +239,15 @@ def _place(
     box = (x * across, y * down, (x + width) * across, (y + height) * down)
     turn = (number(value.get("rotation")) or 0.0) % 360
     return (None, turned(box, turn, (box[0], box[1])), None) if turn else (box, None, None)
+
+
+def _ellipse(centre: Point, radii: tuple[float, float], value: dict[str, Any]) -> list[Point]:
+    """As a polygon of 48 corners."""
+    angles = [2 * math.pi * corner / _CORNERS for corner in range(_CORNERS)]
+    turn = math.radians(number(value.get("rotation")) or 0.0)
+    flat = [(radii[0] * math.cos(angle), radii[1] * math.sin(angle)) for angle in angles]
+    sine, cosine = math.sin(turn), math.cos(turn)
+    return [(centre[0] + cosine * x - sine * y, centre[1] + sine * x + cosine * y) for x, y in flat]
 
 
 # --- writing
@@ -234,31 +272,41 @@ def write(export: Export) -> None:
 def _results(one: Annotation, id: str, picture: Picture) -> Iterator[dict[str, Any]]:
     common: dict[str, Any] = {"id": id, "to_name": "image"}
     place: dict[str, Any] = {}
-    if one.polygon is None and one.box is None:
+    size = {"original_width": picture.size[0], "original_height": picture.size[1], "image_rotation": 0}
+    if one.mask is not None:
+        value = {"format": "rle", "rle": to_brush(one.mask), "brushlabels": [one.label]}
+        yield common | size | {"from_name": "brush", "type": "brushlabels", "value": value}
+    elif not one.placed:
         yield common | {"from_name": "choice", "type": "choices", "value": {"choices": [one.label]}}
-    else:
-        common |= {"original_width": picture.size[0], "original_height": picture.size[1], "image_rotation": 0}
+    elif one.polygon is not None or one.box is not None:
+        common |= size
         kind = "polygonlabels" if one.polygon is not None else "rectanglelabels"
         place = _percents(one, picture)
         yield common | {"from_name": "label", "type": kind, "value": place | {kind: [one.label]}}
+    for number_, (x, y) in enumerate(one.keypoints or (), 1):
+        at = {"x": _percent(x, picture.size[0]), "y": _percent(y, picture.size[1]), "width": 0.5}
+        told = {"id": f"{id}-{number_}", "to_name": "image", "from_name": "keypoint", "type": "keypointlabels"}
+        alone = one.mask is None and one.polygon is None and one.box is None
+        named = {"keypointlabels": [one.label if alone else str(number_)]}
+        yield told | ({} if alone else {"parentID": id}) | size | {"value": at | named}
     if one.text is not None:
         yield common | {"from_name": "transcription", "type": "textarea", "value": place | {"text": [one.text]}}
 
 
+def _percent(value: float, side: int) -> float:
+    return float(short(round(value, DECIMALS) * 100 / side, _DIGITS))
+
+
 def _percents(one: Annotation, picture: Picture) -> dict[str, Any]:
     width, height = picture.size
-
-    def percent(value: float, side: int) -> float:
-        return float(short(round(value, DECIMALS) * 100 / side, _DIGITS))
-
     if one.polygon is not None:
-        return {"points": [[percent(x, width), percent(y, height)] for x, y in one.polygon], "closed": True}
+        return {"points": [[_percent(x, width), _percent(y, height)] for x, y in one.polygon], "closed": True}
     x0, y0, x1, y1 = one.box or (0.0, 0.0, 0.0, 0.0)
     return {
-        "x": percent(x0, width),
-        "y": percent(y0, height),
-        "width": percent(round(x1, DECIMALS) - round(x0, DECIMALS), width),
-        "height": percent(round(y1, DECIMALS) - round(y0, DECIMALS), height),
+        "x": _percent(x0, width),
+        "y": _percent(y0, height),
+        "width": _percent(round(x1, DECIMALS) - round(x0, DECIMALS), width),
+        "height": _percent(round(y1, DECIMALS) - round(y0, DECIMALS), height),
         "rotation": 0,
     }
 
@@ -268,6 +316,7 @@ FORMAT = Format(
     recognised=recognised,
     read=read,
     write=write,
-    holds=frozenset({"labels", "several", "boxes", "polygons", "text", "splits", "groups", "facts", "unlabelled"}),
+    holds=frozenset({"labels", "several", "boxes", "polygons", "masks", "keypoints", "text"})
+    | {"splits", "groups", "facts", "unlabelled"},
     files=(".json",),
 )

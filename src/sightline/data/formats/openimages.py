@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from sightline.data.formats.documents import csv_rows, head_of, number, word
 from sightline.data.formats.finder import Pictures, listing, split_in, split_of, split_word
 from sightline.data.formats.format import Export, Format, Picture
-from sightline.data.formats.geometry import DECIMALS, Marks
+from sightline.data.formats.geometry import DECIMALS
+from sightline.data.formats.marks import Marks
 from sightline.data.formats.voc import short
 from sightline.data.listing import Listing, Row, left_out
 from sightline.data.place import Place
 from sightline.errors import DatasetError
-from sightline.types import Facts, Failure, Split
+from sightline.types import Facts, Failure, Split, Trait
 
 ORIGIN = "import:openimages"
 _BOX = ("XMin", "XMax", "YMin", "YMax")
@@ -26,6 +27,13 @@ _BOXES = ("ImageID", "LabelName", *_BOX)
 _LABELS = ("ImageID", "LabelName", "Confidence")
 _LIST = ("ImageID", "Subset", "OriginalURL", "License", "Author", "Consent", "TakenAt", "Group")
 _FACTS = {"source": "OriginalURL", "licence": "License", "author": "Author", "consent": "Consent", "taken_at": "TakenAt"}
+_TRAITS: dict[str, Trait] = {
+    "IsOccluded": "occluded",
+    "IsTruncated": "truncated",
+    "IsGroupOf": "crowd",
+    "IsDepiction": "depiction",
+    "IsInside": "inside",
+}
 _DIGITS = 10
 
 
@@ -126,7 +134,8 @@ class _Reader:
         left, right, top, bottom = known
         with marks.judged():
             width, height = marks.canvas.width, marks.canvas.height
-            marks.add(label, box=(left * width, top * height, right * width, bottom * height))
+            traits = tuple(trait for column, trait in _TRAITS.items() if number(row.get(column, "")) == 1)
+            marks.add(label, box=(left * width, top * height, right * width, bottom * height), traits=traits)
 
     def _label(self, marks: Marks, row: dict[str, str], label: str) -> None:
         sure = number(row.get("Confidence", ""))
@@ -174,14 +183,14 @@ def write(export: Export) -> None:
                 labels.setdefault(split, []).append([picture.stem, "verification", one.label, "1"])
                 continue
             x0, y0, x1, y1 = (short(round(v, DECIMALS) / picture.size[i % 2], _DIGITS) for i, v in enumerate(one.box))
-            row = [picture.stem, "manual", one.label, "1", x0, x1, y0, y1, "0", "0", "0", "0", "0"]
+            row = [picture.stem, "manual", one.label, "1", x0, x1, y0, y1]
+            row += [str(int(trait in one.traits)) for trait in _TRAITS.values()]
             boxes.setdefault(split, []).append(row)
     plain = ("ImageID", "Source", "LabelName", "Confidence")
-    more = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
     for split, listed in lists.items():
         start = f"{split}-" if split else ""
         if placed:
-            export.put(f"{start}annotations-bbox.csv", _csv([(*plain, *_BOX, *more), *boxes.get(split, [])]))
+            export.put(f"{start}annotations-bbox.csv", _csv([(*plain, *_BOX, *_TRAITS), *boxes.get(split, [])]))
         if not placed or split in labels:
             export.put(f"{start}annotations-human-imagelabels.csv", _csv([plain, *labels.get(split, [])]))
         export.put(f"{start}images.csv", _csv([_LIST, *listed]))
@@ -207,4 +216,5 @@ FORMAT = Format(
     read=read,
     write=write,
     holds=frozenset({"labels", "several", "boxes", "splits", "groups", "facts", "unlabelled"}),
+    traits=frozenset(_TRAITS.values()),
 )

@@ -14,15 +14,16 @@ from xml.sax.saxutils import escape
 from sightline.data.formats.documents import for_xml, head_of, number, word, xml_children
 from sightline.data.formats.finder import Pictures, listed_splits, listing, split_of
 from sightline.data.formats.format import Export, Format, Picture
-from sightline.data.formats.geometry import Marks
+from sightline.data.formats.marks import Marks
 from sightline.data.listing import Listing, Row, left_out
 from sightline.data.place import Place
 from sightline.errors import DatasetError
-from sightline.types import Failure
+from sightline.types import Failure, Trait
 
 MOST = 8 << 20  # bytes of one picture's document
 ORIGIN = "import:voc"
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_TRAITS: tuple[Trait, ...] = ("truncated", "difficult", "occluded")  # tags of an object: 0 or 1
 
 
 # --- reading
@@ -95,7 +96,8 @@ def _marks(path: str, name: str, parts: list[Element]) -> Marks:
             marks.refuse("box_wrong", f"a box of {word(part.findtext('name'))!r} that is not four numbers")
             continue
         x0, y0, x1, y1 = sides
-        marks.add(word(part.findtext("name")), box=(x0 - first, y0 - first, x1, y1))
+        traits = tuple(trait for trait in _TRAITS if _text(part, trait) in ("1", "true", "True"))
+        marks.add(word(part.findtext("name")), box=(x0 - first, y0 - first, x1, y1), traits=traits)
     return marks
 
 
@@ -130,7 +132,8 @@ def _document(picture: Picture) -> Iterator[str]:
             continue
         yield "  <object>"
         yield f"    <name>{escape(for_xml(one.label))}</name>"
-        yield "    <pose>Unspecified</pose><truncated>0</truncated><difficult>0</difficult>"
+        told = _TRAITS if "occluded" in one.traits else _TRAITS[:2]  # the third came with VOC2010: only where it says something
+        yield "    <pose>Unspecified</pose>" + "".join(f"<{tag}>{int(tag in one.traits)}</{tag}>" for tag in told)
         corners = zip(_CORNERS, one.box, strict=True)
         yield "    <bndbox>" + "".join(f"<{tag}>{short(value)}</{tag}>" for tag, value in corners) + "</bndbox>"
         yield "  </object>"
@@ -153,4 +156,5 @@ FORMAT = Format(
     read=read,
     write=write,
     holds=frozenset({"several", "boxes", "splits", "unlabelled"}),
+    traits=frozenset(_TRAITS),
 )

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sightline.data.formats.cocothings import points_of
 from sightline.data.formats.documents import head_of, number, text_of
 from sightline.data.formats.finder import Pictures, listed_splits, listing, split_of
 from sightline.data.formats.format import Export, Format, Picture
-from sightline.data.formats.geometry import DECIMALS, Canvas, Marks, PlaceError, pairs
+from sightline.data.formats.geometry import DECIMALS, Canvas, PlaceError, bounds, pairs
 from sightline.data.formats.lines import one_a_line
+from sightline.data.formats.marks import Marks
 from sightline.data.formats.voc import short
-from sightline.data.formats.yolonames import Names, class_names, names_text
+from sightline.data.formats.yolonames import Names, class_names, keypoints_text, names_text
 from sightline.data.listing import Listing, Row
 from sightline.data.place import Place
 from sightline.errors import DatasetError
-from sightline.types import Annotation, Failure, Split
+from sightline.types import Annotation, Dataset, Failure, Split
 
 ORIGIN = "import:yolo"
 NAMES = ("classes.txt", "obj.names", "names.txt", "_darknet.labels", "predefined_classes.txt")
@@ -102,7 +104,8 @@ def read(place: Place) -> Listing:
             _read_rows(place, text, marks, names)
         rows.append(pictures.row(picture, split_of(picture) or splits.get(picture), tuple(marks.found)))
         failures += marks.failures()
-    return listing("yolo", rows, failures, placed=True, classes=names.classes.values())
+    skeletons = {names.classes[number]: one for number, one in names.skeletons.items() if number in names.classes}
+    return listing("yolo", rows, failures, placed=True, classes=names.classes.values(), skeletons=skeletons)
 
 
 def _named_splits(names: Names, file: str, pictures: Pictures) -> dict[str, Split]:
@@ -139,7 +142,7 @@ def _read_rows(place: Place, file: str, marks: Marks, names: Names) -> None:
             continue
         label = names.classes.get(int(known[0]), "" if names.classes else f"{int(known[0])}")
         if not label:
-            marks.refuse("label_missing", f"{file} line {line}: there is no class {int(known[0])}")
+            marks.refuse("class_unknown", f"{file} line {line}: there is no class {int(known[0])}")
             continue
         try:
             _add(marks, label, known[1:], names)
@@ -156,8 +159,9 @@ def _add(marks: Marks, label: str, values: Sequence[float], names: Names) -> Non
         marks.add(label, box=box)
     elif points and len(values) == 4 + points * size:
         flat = [values[start : start + size] for start in range(4, len(values), size)]
-        seen = [_on(canvas, (point[0], point[1])) for point in flat if size < 3 or point[2] > 0]
-        marks.add(label, box=box, keypoints=seen or None)
+        # two numbers a point: 0, 0 is one that is not labelled
+        seen = [min(2, max(0, round(point[2]))) if size == 3 else 2 * any(point) for point in flat]
+        marks.add(label, box=box, keypoints=[_on(canvas, (point[0], point[1])) for point in flat], visibility=seen)
     elif len(values) >= 6:
         marks.add(label, polygon=[_on(canvas, point) for point in pairs(values)])
     else:
@@ -176,32 +180,50 @@ def write(export: Export) -> None:
     """images/SPLIT/ and labels/SPLIT/ (without SPLIT for pictures that have none), data.yaml and classes.txt."""
     classes = {name: number for number, name in enumerate(export.dataset.classes)}
     splits: dict[Split, None] = {}
+    points = max(points_of(export.dataset).values(), default=0)
     for picture in export.pictures():
         folder = f"{picture.item.split}/" if picture.item.split else ""
         if picture.item.split:
             splits[picture.item.split] = None
         export.put(f"images/{folder}{picture.name}", picture.data)
-        rows = [_row(one, classes, picture) for one in picture.item.truth if one.box is not None]
+        rows = [_row(one, classes, picture, points) for one in picture.item.truth if one.placed]
         export.put(f"labels/{folder}{picture.stem}.txt", "".join(rows))
-    export.put("data.yaml", names_text(list(classes), [split for split in ("train", "val", "test") if split in splits]))
+    told = names_text(list(classes), [split for split in ("train", "val", "test") if split in splits])
+    export.put("data.yaml", told + (keypoints_text(points, export.dataset.skeletons, classes) if points else ""))
     export.put("classes.txt", one_a_line(classes))
 
 
-def _row(one: Annotation, classes: dict[str, int], picture: Picture) -> str:
+def _row(one: Annotation, classes: dict[str, int], picture: Picture, points: int) -> str:
     if one.polygon is not None:
         numbers = [value for point in one.polygon for value in point]
     else:
-        x0, y0, x1, y1 = (round(value, DECIMALS) for value in one.box or (0.0,) * 4)
+        shown = [point for point in one.keypoints or () if any(point)]
+        x0, y0, x1, y1 = (round(value, DECIMALS) for value in one.box or bounds(shown))
         numbers = [(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0]
     parts = [short(round(value, 2 * DECIMALS) / picture.size[index % 2], _DIGITS) for index, value in enumerate(numbers)]
+    given = one.keypoints or ()
+    for (x, y), seen in zip(given, one.visibility or (2,) * len(given), strict=True):
+        parts += [short(round(x, DECIMALS) / picture.size[0], _DIGITS), short(round(y, DECIMALS) / picture.size[1], _DIGITS)]
+        parts.append(str(seen))
+    parts += ["0"] * (3 * (points - len(given)))
     return " ".join([str(classes.setdefault(one.label, len(classes))), *parts]) + "\n"
 
 
+def _holding(dataset: Dataset) -> frozenset[str]:
+    """A row has an outline or keypoints, never both: keypoints where there are no outlines."""
+    shapes = any(one.polygon or one.rings or one.mask for item in dataset.items for one in item.truth)
+    if shapes or not points_of(dataset):
+        return _HOLDS
+    return (_HOLDS - {"polygons"}) | {"keypoints", "hidden", "skeletons"}
+
+
+_HOLDS = frozenset({"several", "boxes", "polygons", "splits", "unlabelled"})
 FORMAT = Format(
     title="YOLO text",
     recognised=recognised,
     read=read,
     write=write,
-    holds=frozenset({"several", "boxes", "polygons", "splits", "unlabelled"}),
+    holds=_HOLDS,
     files=(".yaml", ".yml"),
+    holding=_holding,
 )

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sightline.data.formats.documents import text_of
 from sightline.data.listing import SPLITS
-from sightline.types import Split
+from sightline.types import Skeleton, Split
 
 MOST = 1 << 22  # bytes; COCO's has 2 KB
 _MOST_CLASSES = 100_000
@@ -29,6 +29,7 @@ class Names:
     classes: dict[int, str] = field(default_factory=dict)
     splits: dict[Split, tuple[str, ...]] = field(default_factory=dict)
     keypoints: tuple[int, int] = (0, 0)
+    skeletons: dict[int, Skeleton] = field(default_factory=dict)
 
 
 def class_names(path: Path) -> Names:
@@ -47,7 +48,20 @@ def class_names(path: Path) -> Names:
         {number: name for number, name in values.get("names", [])[:_MOST_CLASSES] if name},
         splits,
         (shape[0], shape[1]) if len(shape) == 2 and shape[1] in (2, 3) else (0, 0),
+        _skeletons(values.get("kpt_names", [])),
     )
+
+
+def _skeletons(entries: list[tuple[int, str]]) -> dict[int, Skeleton]:
+    """Of `kpt_names`: a class number and no word begins a class, the words below it are its points."""
+    found: dict[int, list[str]] = {}
+    points: list[str] = []
+    for number, word in entries:
+        if word:
+            points.append(word)
+        else:
+            points = found.setdefault(number, [])
+    return {number: Skeleton(points=tuple(names)) for number, names in found.items() if names}
 
 
 def _values(text: str) -> dict[str, list[tuple[int, str]]]:
@@ -129,3 +143,34 @@ def names_text(classes: Sequence[str], splits: Sequence[str]) -> str:
     folders = "".join(f"{split}: images/{split}\n" for split in splits)
     names = "".join(f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for number, name in enumerate(classes))
     return f"path: .\n{folders}nc: {len(classes)}\nnames:\n{names}"
+
+
+def keypoints_text(points: int, skeletons: Mapping[str, Skeleton], classes: Mapping[str, int]) -> str:
+    """The lines about keypoints: how many a thing has, which change places in a mirror, and their names."""
+    named = next(iter(skeletons.values()), None)
+    names_ = named.points if named else ()
+    names_ = named.points if named else ()
+    flip = [*mirrored(names_), *range(len(names_), points)]
+    text = f"kpt_shape: [{points}, 3]\nflip_idx: [{', '.join(map(str, flip))}]\n"
+    if skeletons:
+        text += "kpt_names:\n"
+        for name, skeleton in skeletons.items():
+            text += f"  {classes[name]}:\n" + "".join(
+                f"    - {json.dumps(one, ensure_ascii=False)}\n" for one in skeleton.points
+            )
+    return text
+
+
+def mirrored(points: Sequence[str]) -> list[int]:
+    """For each keypoint the one that stands at its place in a mirror: left and right change, the others stay.
+
+    >>> mirrored(("nose", "left_eye", "right_eye"))
+    [0, 2, 1]
+    """
+    spots = {name.lower(): spot for spot, name in enumerate(points)}
+    found = []
+    for spot, name in enumerate(points):
+        plain = name.lower()
+        other = plain.replace("left", "right") if "left" in plain else plain.replace("right", "left")
+        found.append(spots.get(other, spot))
+    return found
