@@ -227,6 +227,7 @@ class Prediction(Record):
     model: str = ""
     decision: tuple[str, ...] = Field(default=(), description="the labels given: the best one, or all above their threshold")
     frames: int | None = Field(default=None, description="how many different frames of a clip were used; None: a picture")
+    size: tuple[int, int] | None = Field(default=None, description="width and height that the places of objects are in")
 
 
 class Finding(Record):

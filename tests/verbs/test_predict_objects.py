@@ -137,7 +137,7 @@ def test_a_video_is_annotated_and_told_line_by_line(finder: str, tmp_path: Path)
     again = predict([clip], model=finder)
     assert again.videos == ()
     assert again.failures[0].error.code == "conflict"
-    assert "1 red, 1 blue" in rendered(result)
+    assert "1 blue, 1 red" in rendered(result)
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
 
 

@@ -151,6 +151,7 @@ class Detector:
             took_ms=round((time.perf_counter() - start) * 1000, 3),
             model=self.card.id,
             decision=tuple(dict.fromkeys(label.label for label in labels)),
+            size=found.size,
         )
 
     def objects(self, found: Found, top: int | None = None, tracks: Sequence[int] | None = None) -> tuple[Annotation, ...]:

@@ -52,13 +52,13 @@ def flags(card: Card, probabilities: NDArray[np.float32], novelty: float) -> tup
 
 def to_wire(prediction: Prediction, top: int | None = None) -> dict[str, object]:
     """The documented JSON of one answer: {"picture", "labels": [{"label", "score"}], "flags", "took_ms"}."""
-    frames = {} if prediction.frames is None else {"frames": prediction.frames}
+    known = {name: value for name in ("frames", "size") if (value := getattr(prediction, name)) is not None}
     return {
         "picture": prediction.picture,
         "labels": [object_to_wire(label) for label in prediction.labels[:top]],
         "flags": list(prediction.flags),
         "took_ms": prediction.took_ms,
-        **frames,
+        **known,
     }
 
 

@@ -79,7 +79,7 @@ def answer_video(detector: Detector, video: Path, folder: Path | None, *, track:
         objects=str(lines),
         frames=number,
         seconds=round(last + 1 / clip.rate, 3),
-        counts=dict(sorted(counts.items(), key=lambda pair: -pair[1])),
+        counts=dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))),
         took_seconds=round(time.perf_counter() - start, 2),
     )
 
