@@ -58,7 +58,7 @@ class Built:
     why: str = ""  # when it is not what was meant: one clause that says so
 
 
-_YOLO = "sightline.learn.detect.yolo:build"
+_YOLO = "sightline.learn.detect.recipes:build_yolo"
 
 DETECTORS: dict[str, Entry] = {
     entry.name: entry
