@@ -59,6 +59,12 @@ class Built:
 
 
 _YOLO = "sightline.learn.detect.recipes:build_yolo"
+_PUBLISHED = "sightline.learn.detect.published:build"  # on torchvision
+
+
+def _more(name: str, about: str, kind: Literal["masks", "keypoints"]) -> Entry:
+    return Entry(name, about, _PUBLISHED, "BSD-3-Clause", 512, every=32, backbones=True, kind=kind)
+
 
 DETECTORS: dict[str, Entry] = {
     entry.name: entry
@@ -66,6 +72,14 @@ DETECTORS: dict[str, Entry] = {
         Entry("yolo-tiny", "one stage, anchor-free, for speed", _YOLO, "Apache-2.0", 320, every=32, backbones=True),
         Entry("yolo-small", "one stage, anchor-free: the usual one", _YOLO, "Apache-2.0", 416, every=32, backbones=True),
         Entry("yolo-medium", "one stage, anchor-free, wider and finer", _YOLO, "Apache-2.0", 640, every=32, backbones=True),
+        Entry("ssdlite", "one stage with default boxes, light", _PUBLISHED, "BSD-3-Clause", 320, every=32, backbones=True),
+        Entry("faster-rcnn", "two stages: slower, careful", _PUBLISHED, "BSD-3-Clause", 416, every=32, backbones=True),
+        Entry("faster-rcnn-mobilenet", "two stages on MobileNetV3", _PUBLISHED, "BSD-3-Clause", 416, every=32),
+        Entry("faster-rcnn-resnet50", "two stages on ResNet-50", _PUBLISHED, "BSD-3-Clause", 640, every=32),
+        Entry("retinanet", "one stage with anchors and focal loss", _PUBLISHED, "BSD-3-Clause", 512, every=32, backbones=True),
+        Entry("fcos", "one stage without anchors", _PUBLISHED, "BSD-3-Clause", 512, every=32, backbones=True),
+        _more("mask-rcnn", "boxes and the object's pixels", "masks"),
+        _more("keypoint-rcnn", "boxes and the object's keypoints", "keypoints"),
     )
 }
 DIAL: dict[Size, str] = {"tiny": "yolo-tiny", "small": "yolo-small", "medium": "yolo-medium", "large": "yolo-medium"}

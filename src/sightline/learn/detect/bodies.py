@@ -1,0 +1,56 @@
+"""A classifier's network as the body of a detector: maps of a picture at strides 4 to 32, of any network of timm that has them.
+
+Knows neither heads nor losses. Weights come in the order of backbones.py: folder, hub, none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from sightline.errors import UsageError
+from sightline.learn.backbones import Start, build
+from sightline.learn.zoo.networks import as_published
+
+
+class Body(nn.Module):
+    """(n, 3, h, w) normalised to maps (n, channels[i], h / strides[i], w / strides[i]), finest first."""
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def __init__(self, network: Any, strides: Sequence[int]) -> None:
+        """`network` of timm; what comes after the last map is cut off. UsageError when it has no map of one of the strides."""
+        super().__init__()
+        from timm.models._features import FeatureGetterNet
+
+        found = {info["reduction"]: place for place, info in enumerate(network.feature_info)}
+        self.maps = FeatureGetterNet(network, out_indices=[found[stride] for stride in strides], norm=False)
+        self.channels = tuple(self.maps.feature_info.channels())
+        self.strides = tuple(strides)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return cast("list[Tensor]", self.maps(x))
+
+
+def body_of(name: str, start: Start | None, size: int, strides: Sequence[int] = (8, 16, 32)) -> Body:
+    """The network `name` (of the zoo or timm) as a body, with the weights of `start` when there are some.
+
+    Raises UsageError for a network without a pyramid of maps (AlexNet, transformers of one resolution), DataError for weights
+    that do not fit.
+    """
+    if start is None:
+        network: Any = as_published(name, size)
+    else:
+        network = cast(Any, build(start)[0]).network
+    reductions = [info.get("reduction") for info in getattr(network, "feature_info", None) or ()]
+    missing = [stride for stride in strides if stride not in reductions]
+    if missing or not hasattr(network, "forward_intermediates"):
+        raise UsageError(
+            f"{name} has no maps at strides {', '.join(map(str, strides))}, which a detector needs",
+            hint="choose a network with stages, such as mobilenetv2_100, resnet18 or convnext_tiny",
+        )
+    body = Body(network, strides)
+    return body.train()
