@@ -71,6 +71,15 @@ def test_every_class_gives_its_share() -> None:
     assert parts["f"] == {"train": 1}
 
 
+def test_of_many_pictures_no_more_than_are_needed_validate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sightline.data.splits.MOST", 20)
+    dataset, seen = plain({"a": 300, "b": 100})
+    assert shares(split(dataset, seen)) == {"a": {"train": 285, "val": 15}, "b": {"train": 95, "val": 5}}
+    assert len(split(dataset, seen, val=0.1).part("val")) == 40
+    few, looks = plain({"a": 80, "b": 40})
+    assert len(split(few, looks).part("val")) == 18
+
+
 def test_three_parts() -> None:
     dataset, seen = plain({"a": 200, "b": 40, "c": 3})
     parts = shares(split(dataset, seen, val=0.15, test=0.1))

@@ -35,6 +35,16 @@ def test_the_first_layer_makes_patches_components_equally_strong():
     assert "components" not in dict(net.named_parameters())
 
 
+def test_it_answers_for_a_picture_and_its_mirror_image_where_pictures_may_be_mirrored():
+    net = SpeedNet((8, 8, 8)).eval()
+    x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    plain = [net(x), net(x.flip(3))]
+    assert not torch.allclose(*plain, atol=1e-3)
+    net.mirrored = True
+    assert torch.allclose(net(x), sum(plain) / 2, atol=1e-6)
+    assert torch.allclose(net(x), net(x.flip(3)), atol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16)])
 def test_directions_become_about_equally_long(shape):
     matrix = torch.randn(*shape, generator=torch.Generator().manual_seed(1))

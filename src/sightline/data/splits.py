@@ -14,6 +14,7 @@ from sightline.data.survey import Survey, survey, units
 from sightline.errors import DatasetError, UsageError
 from sightline.types import Dataset, Split
 
+VAL, MOST = 0.15, 5_000  # what is cut out to validate: this share, but no more pictures: their interval is 1 point wide then
 _NONE = "\0none"  # the pseudo label of pictures without labels (multilabel), so that every part gets its share of them
 
 
@@ -30,15 +31,20 @@ class _Unit:
         return len(self.spots)
 
 
-def split(dataset: Dataset, seen: Survey | None = None, *, seed: int = 0, val: float = 0.15, test: float = 0.0) -> Dataset:
+def split(
+    dataset: Dataset, seen: Survey | None = None, *, seed: int = 0, val: float | None = None, test: float = 0.0
+) -> Dataset:
     """The dataset with a split for every picture. A split that the data gave is never changed.
 
-    Without given validation pictures `val` is cut out of train (and `test` too, unless given); otherwise nothing is cut.
+    Without given validation pictures `val` is cut out of train (and `test` too, unless given); otherwise nothing is cut. Where
+    nobody says how much, it is VAL of the pictures, at most MOST of them.
     Near-duplicates, exact copies and pictures of one group stay on one side; every class with two units or more has pictures in
     val and in train (with three: in test, when one is cut). `seen` is the survey of the dataset; without it one is made.
     Stratification: greedy by the rarest label (Sechidis et al. 2011), which for single labels is the usual one.
     Raises UsageError for impossible shares.
     """
+    if val is None:
+        val = min(VAL, MOST / max(1, len(dataset.items)))
     if not (0 <= val < 1 and 0 <= test < 1 and val + test < 1):
         raise UsageError(f"val and test must be shares below 1 that leave something for train, got val={val}, test={test}")
     given = {item.split for item in dataset.items}

@@ -158,7 +158,7 @@ SPEED = Plan(
     label_smoothing=0.2,
     ema=0.98,
     clip=0.0,
-    augment=Augment(flip=True, degrees=0, scale=0, aspect=0, shift=0, colour=0, pixels=2),
+    augment=Augment(flip=True, degrees=0, scale=0, aspect=0, shift=0, colour=0, pixels=2, erase=1.0),
 )
 
 RESERVE = 0.9  # share of a time budget that epochs are planned for; the rest is for saving and for a machine that slows down

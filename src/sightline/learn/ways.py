@@ -221,14 +221,17 @@ def prepare_network(
     stored, view = cache.room_for(spec)
     train, val = cache.prepare_all(material.train, stored), cache.prepare_all(material.val, spec)
     data = _training_data(material, train, val)
-    if isinstance(first := getattr(network.backbone, "network", None), SpeedNet):
+    quick = getattr(network.backbone, "network", None)
+    if isinstance(quick, SpeedNet):
         plan = SPEED
-        first.whiten(network.normalise(torch.from_numpy(data.images[:PATCHED])))
+        quick.whiten(network.normalise(torch.from_numpy(data.images[:PATCHED])))
     augment = asked_for(changes) if changes else plan.augment
     mirrored = augment.flip if flip is None else flip
     sure = flip is not None or bool(changes and changes.sure)
     if not sure and any(LEFT_RIGHT.search(name) for name in material.classes):
         mirrored = False
+    if isinstance(quick, SpeedNet):
+        quick.mirrored = mirrored
     if start:
         plan = replace(plan, frozen=round(STILL * (len(depth_groups(network)) - 1)))
     plan = balanced(plan, balance)

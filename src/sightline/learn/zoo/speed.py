@@ -30,8 +30,14 @@ class SpeedNet(nn.Module):
         self.threshold = nn.Parameter(torch.zeros(count))
         self.groups = nn.ModuleList(_Group(*pair) for pair in zip((count, *widths[:-1]), widths, strict=True))
         self.pool = nn.AdaptiveMaxPool2d(1)
+        self.mirrored = False  # whether it answers for a picture and its mirror image together (paper, section 3.5)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.training or not self.mirrored:
+            return self._seen(x)
+        return (self._seen(x) + self._seen(x.flip(3))) / 2
+
+    def _seen(self, x: Tensor) -> Tensor:
         x = functional.gelu(functional.conv2d(x, self.components, self.threshold))
         for group in self.groups:
             x = group(x)
