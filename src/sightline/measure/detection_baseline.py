@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.measure.bootstrap import score
-from sightline.measure.detection_curves import average_precision, draws
+from sightline.measure.detection_curves import draws, matched_map50
 from sightline.measure.detection_matching import matched, place_of
 from sightline.types import Annotation, Score
 
@@ -54,11 +54,6 @@ def usual_places(
         for width, height in sizes
     ]
     matches = matched(truth, found, classes)
-    values = []
-    for label, count in enumerate(matches.asked(len(classes))):
-        rows = (matches.given.labels == label) & ~matches.ignored[0]
-        one_class = average_precision(matches.right[0][rows], matches.given.scores[rows], int(count))
-        values += [] if one_class is None else [one_class]
-    if not values:
+    if not matches.asked(len(classes)).any():
         return None
-    return score(float(np.mean(values)), draws(matches, len(classes), seed).map50, matches.count)
+    return score(matched_map50(matches), draws(matches, len(classes), seed).map50, matches.count)

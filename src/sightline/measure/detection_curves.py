@@ -31,6 +31,17 @@ def average_precision(right: Bools, scores: Floats, asked: int) -> float | None:
     return float(np.append(precision, 0.0)[np.minimum(spots, len(hits))].mean())
 
 
+def matched_map50(matches: Matches) -> float:
+    """mAP@.5 of what was matched: the mean over the classes that have objects."""
+    classes = int(max(matches.truths.labels.max(initial=-1), matches.given.labels.max(initial=-1))) + 1
+    values = []
+    for label, count in enumerate(matches.asked(classes)):
+        rows = (matches.given.labels == label) & ~matches.ignored[0]
+        one = average_precision(matches.right[0][rows], matches.given.scores[rows], int(count))
+        values += [] if one is None else [one]
+    return float(np.mean(values)) if values else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Curve:
     """Precision at 101 recalls of one class at IoU 0.5, and what a score promises."""

@@ -16,7 +16,7 @@ from sightline.verbs import resolve
 if TYPE_CHECKING:
     from sightline.learn.fit import TrainRequest
 
-NETWORKS = ("auto", "fine-tune", "scratch")  # ways that train a network
+NETWORKS = ("auto", "fine-tune", "scratch", "detect")  # ways that train a network
 MANY = ("compare", "effort", "folds", "tune", "search")  # wishes that make several models
 
 
@@ -68,7 +68,7 @@ def _join(request: TrainRequest, bench: dict[str, Any]) -> None:
     """Under torchrun: meet the other processes. UsageError where there is nothing that several could share."""
     if launch().processes == 1:
         return
-    if request.way not in ("fine-tune", "scratch"):
+    if request.way not in ("fine-tune", "scratch", "detect"):
         raise UsageError(
             f"--way {request.way} cannot be shared among several processes",
             hint="with torchrun give --way fine-tune or --way scratch, or start sightline without it",

@@ -11,9 +11,10 @@ from __future__ import annotations
 import io
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from sightline.verbs.trained import TrainResult, store
 if TYPE_CHECKING:
     from sightline.data.survey import Survey
     from sightline.learn.candidates import Contender
+    from sightline.learn.fit import TrainRequest
 
 PAGE, BOARD = "leaderboard.html", "leaderboard.json"
 ROUNDS, ROUND_SECONDS = 60, 1.5  # of the latency measurement: pictures a model, and seconds a model at most
@@ -60,6 +62,11 @@ class Work:
     findings: tuple[Finding, ...]
     folder: Path
     name: str
+    precision: float | None = None  # of a detector's thresholds
+
+    @property
+    def objects(self) -> bool:
+        return self.dataset.task == "detection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +78,13 @@ class Tried:
     place: Path
     stopped: bool = False
 
+    def held(self) -> bytes:
+        """Its answers for the validation pictures, as they were kept."""
+        return (self.place / _ANSWERS).read_bytes()
+
     def answers(self) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.float32]]:
         """Validation pictures by their uri, the truth (n,) or 0/1 (n, c), and probabilities (n, c)."""
-        with np.load(io.BytesIO((self.place / _ANSWERS).read_bytes()), allow_pickle=False) as held:
+        with np.load(io.BytesIO(self.held()), allow_pickle=False) as held:
             return tuple(held["uris"].tolist()), held["truth"], held["probabilities"]
 
 
@@ -127,7 +138,8 @@ def _trained(work: Work, who: Sequence[Contender], minutes: float | None) -> lis
     if not networks or minutes is None:
         return done
     spent = _minutes(done)
-    look = first_look(minutes, spent, len(networks), len(who))
+    # detectors learn at very different paces: an early look would say more about that than about the end
+    look = None if work.objects else first_look(minutes, spent, len(networks), len(who))
     if look is None:
         return [*done, *(attempt(work, one, rest(minutes, spent, len(networks)), "whole") for one in networks)]
     looks = [attempt(work, one, look, "look") for one in networks]
@@ -164,8 +176,6 @@ def _minutes(tried: Sequence[Tried]) -> float:
 
 def attempt(work: Work, contender: Contender, minutes: float | None, rung: str) -> Tried:
     """One training of a candidate, or what it gave when it was done before. Its minutes stay what they were when it began."""
-    from sightline.learn.fit import fit
-
     place = work.folder / "candidates" / contender.folder / rung
     if (place / _DONE).is_file():
         return Tried(contender, Outcome.model_validate_json((place / _DONE).read_bytes()), place)
@@ -176,9 +186,7 @@ def attempt(work: Work, contender: Contender, minutes: float | None, rung: str) 
     progress.note(f"candidate {contender.name}{told}")
     begun = time.perf_counter()
     try:
-        trained = fit(work.dataset, replace(contender.request, minutes=minutes, compare=rung == "whole"), place / "run")
-        model = place / work.name
-        result, _ = store(model, work.dataset, work.seen, trained, work.findings, replace=True)
+        result, held = _made(work, replace(contender.request, minutes=minutes, compare=rung == "whole"), place)
     except (UsageError, DataError, MissingExtraError) as error:
         progress.note(f"candidate {contender.name} failed: {error.message}")
         seconds = time.perf_counter() - begun
@@ -186,20 +194,40 @@ def attempt(work: Work, contender: Contender, minutes: float | None, rung: str) 
         if not isinstance(error, DataError):  # weights or an extra that may be there when it goes on
             return Tried(contender, outcome, place)
     else:
-        held = io.BytesIO()
-        uris = np.array([item.uri for item in trained.val.items])
-        np.savez(held, uris=uris, truth=trained.val.truth, probabilities=trained.val.probabilities)
-        write_bytes(place / _ANSWERS, held.getvalue())
+        write_bytes(place / _ANSWERS, held)
         outcome = Outcome(state="finished", minutes=minutes, seconds=time.perf_counter() - begun, result=result)
     shutil.rmtree(place / "run", ignore_errors=True)
     write_text(place / _DONE, outcome.model_dump_json())
     return Tried(contender, outcome, place)
 
 
+def _made(work: Work, request: TrainRequest, place: Path) -> tuple[TrainResult, bytes]:
+    """Train and store one model; with its answers for the validation pictures."""
+    model = place / work.name
+    if work.objects:
+        from sightline.verbs import detecting, sighted
+
+        found = detecting.learn(work.dataset, request, place / "run")
+        stored = detecting.store(model, work, found, replace=True, precision=work.precision)
+        return stored.result, sighted.packed(stored.val)
+    from sightline.learn.fit import fit
+
+    trained = fit(work.dataset, request, place / "run")
+    result, _ = store(model, work.dataset, work.seen, trained, work.findings, replace=True)
+    held = io.BytesIO()
+    uris = np.array([item.uri for item in trained.val.items])
+    np.savez(held, uris=uris, truth=trained.val.truth, probabilities=trained.val.probabilities)
+    return result, held.getvalue()
+
+
 def _behind(work: Work, best: Tried, other: Tried) -> Score:
     """How far `other` is behind `best` on the validation pictures that both have answered."""
     from sightline.measure.leaderboard import behind
 
+    if work.objects:
+        from sightline.verbs import sighted
+
+        return sighted.behind(work.dataset, best.held(), other.held())
     uris, truth, given = best.answers()
     others, _, theirs = other.answers()
     where = {uri: row for row, uri in enumerate(others)}
@@ -214,6 +242,10 @@ def _best(work: Work, tried: Sequence[Tried]) -> Tried | None:
     from sightline.learn.ways import main_score
 
     def score(one: Tried) -> float:
+        if work.objects:
+            from sightline.verbs import sighted
+
+            return sighted.score(work.dataset, one.held())
         _, truth, given = one.answers()
         return main_score(truth, given, work.dataset.task)
 
@@ -224,24 +256,29 @@ def _best(work: Work, tried: Sequence[Tried]) -> Tried | None:
 def latencies(work: Work, tried: Sequence[Tried]) -> dict[str, tuple[float, float]]:
     """Median and p95 in ms of one prepared picture in the light runtime; models take turns, so other work hits all alike."""
     from sightline.runtime.bundle import ONNX, read_bundle
+    from sightline.runtime.detector import Detector
     from sightline.runtime.model import Model
     from sightline.runtime.pixels import prepare, read_picture
 
     data = read_picture(Path(work.dataset.part("val")[0].uri))
-    ready = []
+    ready: list[tuple[str, Callable[[], object]]] = []
     for one in tried:
         bundle = read_bundle(one.place / work.name)
-        model = Model(bundle.card, bundle.files[ONNX], threads=1)
-        image = prepare(data, bundle.card.input)[None]
+        image = prepare(data, bundle.card.input)
+        answer: Callable[[], object]
+        if work.objects:
+            answer = partial(Detector(bundle.card, bundle.files[ONNX], threads=1).found, image)
+        else:
+            answer = partial(Model(bundle.card, bundle.files[ONNX], threads=1).answer, image[None])
         for _ in range(3):
-            model.answer(image)
-        ready.append((one.contender.name, model, image))
-    times: dict[str, list[float]] = {name: [] for name, _, _ in ready}
+            answer()
+        ready.append((one.contender.name, answer))
+    times: dict[str, list[float]] = {name: [] for name, _ in ready}
     until = time.perf_counter() + ROUND_SECONDS * len(ready)
     for number in range(ROUNDS):
-        for name, model, image in ready:
+        for name, answer in ready:
             begun = time.perf_counter()
-            model.answer(image)
+            answer()
             times[name].append(1000 * (time.perf_counter() - begun))
         if number >= 4 and time.perf_counter() > until:
             break

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from sightline.errors import DatasetError
+from sightline.measure.detection import ClassDetection, Fault
 from sightline.measure.scores import ClassScores
 from sightline.types import Dataset, Failure, Finding, Item, Record, Score
 
@@ -21,17 +22,27 @@ class Evaluation(Record):
     """Scores with their intervals, overall and for each class."""
 
     scores: dict[str, Score]
-    classes: dict[str, ClassScores]
+    classes: dict[str, ClassScores | ClassDetection]
     report: str
     model: str
     pictures: int
     unknown_rate: float = Field(description="share of these pictures that the model flags as unlike its training set")
+    errors: dict[str, Fault] = Field(default_factory=dict, description="of a detector: how often each kind, and what it costs")
+    count_error: float | None = Field(default=None, description="of a detector: objects that a picture's count is off")
     advice: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     failures: tuple[Failure, ...] = ()
 
 
-def evaluate(data: Path, /, *, model: str | None = None, report: Path | None = None, seed: int = 0) -> Evaluation:
+def evaluate(
+    data: Path,
+    /,
+    *,
+    model: str | None = None,
+    report: Path | None = None,
+    seed: int = 0,
+    precision: float | None = None,
+) -> Evaluation:
     """Measure a model on labelled pictures it has not seen.
 
     Args:
@@ -40,6 +51,8 @@ def evaluate(data: Path, /, *, model: str | None = None, report: Path | None = N
         model: A model's folder, zip or name; by default the one trained last.
         report: Folder for report.html; by default next to the model, in evaluations/.
         seed: Of the bootstrap that makes the intervals.
+        precision: For a detector: give each class from the score where this share is right, such as 0.95, and say which that is
+            and how much is found there; by default the model's own thresholds.
     """
     from sightline.data.health import check
     from sightline.data.survey import survey
@@ -48,9 +61,15 @@ def evaluate(data: Path, /, *, model: str | None = None, report: Path | None = N
     from sightline.measure.report_data import ReportData
     from sightline.runtime.bundle import read_bundle
     from sightline.runtime.model import Model
-    from sightline.verbs import clip_training, outcome, resolve
+    from sightline.verbs import clip_training, detecting, outcome, resolve
 
     bundle = read_bundle(resolve.model(model))
+    finds = bundle.card.task == "detection"
+    detecting.check({"precision": precision}, None if finds else False)
+    if finds:
+        from sightline.verbs.detector_evaluation import evaluated
+
+        return evaluated(Path(data), bundle, report, seed=seed, precision=precision)
     recogniser = Model(bundle.card, bundle.onnx)
     clips = bool(recogniser.card.input.frames)
     dataset = clip_training.tested(data) if clips else resolve.dataset(data)
@@ -118,11 +137,14 @@ def show(result: Evaluation) -> RenderableType:
 
     from sightline.verbs.outcome import headline, score_text
 
+    if "map50" in result.scores:
+        return _objects(result)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("class")
     for heading in ("pictures", "recall", "precision", "F1"):
         table.add_column(heading, justify="right")
-    weakest = sorted(result.classes.items(), key=lambda pair: pair[1].f1.value)
+    each = [(name, one) for name, one in result.classes.items() if isinstance(one, ClassScores)]
+    weakest = sorted(each, key=lambda pair: pair[1].f1.value)
     for name, one in weakest[:30]:
         table.add_row(
             Text(name),
@@ -140,12 +162,30 @@ def show(result: Evaluation) -> RenderableType:
         table,
         Text(),
     ]
-    rows += [Text(f"- {line}") for line in result.advice]
+    return Group(*rows, *_end(result))
+
+
+def _end(result: Evaluation) -> list[RenderableType]:
+    from rich.text import Text
+
+    rows: list[RenderableType] = [Text(f"- {line}") for line in result.advice]
     if result.failures:
         rows.append(Text(f"{len(result.failures)} pictures could not be used, the first: {result.failures[0].picture}: "
                          f"{result.failures[0].error.message}", style="yellow"))  # fmt: skip
-    rows.append(Text(f"report  {result.report}"))
-    return Group(*rows)
+    return [*rows, Text(f"report  {result.report}")]
+
+
+def _objects(result: Evaluation) -> RenderableType:
+    """The same of a detector."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from sightline.verbs.detector_evaluation import show_classes
+    from sightline.verbs.outcome import headline, score_text
+
+    others = [f"{name} {score_text(name, score)}" for name, score in result.scores.items() if name.startswith("map")]
+    first = [Text(headline(result.scores, "pictures"), style="bold"), Text(), Text("  ".join(others), style="dim"), Text()]
+    return Group(*first, *show_classes(result), Text(), *_end(result))
 
 
 def _more(count: int, shown: int) -> str:

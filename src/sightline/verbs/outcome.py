@@ -166,12 +166,16 @@ def report_page(story: ReportData, answered: Answered, card: Card) -> str:
 
 def main_score(scores: Mapping[str, Score]) -> str:
     """The name of the score that answers "how good is it"."""
-    return next((name for name in ("top1", "map") if name in scores), next(iter(scores)))
+    return next((name for name in ("top1", "map50", "map") if name in scores), next(iter(scores)))
 
 
 def headline(scores: Mapping[str, Score], what: str = "new pictures") -> str:
     """The one sentence that matters, in words: "Right on 87 of 100 new pictures (95 % sure: 83 to 91)"."""
     one = scores[main_score(scores)]
+    if "map50" in scores:
+        from sightline.verbs.detector_evaluation import headline as of_objects
+
+        return of_objects(scores, what)
     if "top1" in scores:
         return (
             f"Right on {100 * one.value:.1f} of 100 {what} (95 % sure: {100 * one.low:.0f} to {100 * one.high:.0f}; "

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from sightline.data.survey import Survey
     from sightline.learn.fit import TrainRequest
+    from sightline.verbs.comparing import Work
 
 
 def train(
@@ -33,7 +35,7 @@ def train(
     size: Size = "small",
     minutes: float | None = None,
     seed: int = 0,
-    way: Literal["auto", "probe", "fine-tune", "scratch", "classic", "clip", "dbn", "autoencoder"] = "auto",
+    way: Literal["auto", "probe", "fine-tune", "scratch", "classic", "clip", "dbn", "autoencoder", "detect"] = "auto",
     backbone: str | None = None,
     features: str | None = None,
     classifier: str | None = None,
@@ -59,6 +61,7 @@ def train(
     max_parameters: str | None = None,
     max_size: str | None = None,
     max_latency: str | None = None,
+    precision: float | None = None,
     replace: bool = False,
 ) -> TrainResult:
     """Make a recogniser from labelled pictures. Run again after a stop, it goes on where it was.
@@ -74,7 +77,9 @@ def train(
         way: probe (a head on frozen features: seconds), fine-tune, scratch; auto chooses from data, hardware and time.
             classic: no network at all, but --features and --classifier. clip: short videos, or folders of frames, as a whole.
             dbn, autoencoder: layers that learn without labels first, a deep belief network or a denoising autoencoder.
+            detect: what is where, which is what auto means where the data have boxes.
         backbone: A network by name, instead of the one the size means: see `sightline models zoo`; or any name of timm's.
+            A detector: yolo-tiny, yolo-small, yolo-small:resnet18, ssdlite, faster-rcnn-mobilenet, ...
         cell: What remembers while a clip goes by: gru or lstm; the average of the frames is always tried beside it.
         frames: How many frames of a clip are looked at, evenly spread; 16 without it.
         input_size: Pixels a side that the network sees, 32 or more; by default what its weights were trained with, else 64.
@@ -107,20 +112,23 @@ def train(
         max_parameters: The most that a searched network may have, such as 200k.
         max_size: The most that its file may have, such as 1MB.
         max_latency: The longest that it may take for a picture on one thread of this machine, measured, such as 5ms.
+        precision: For a detector: of what it gives, the share that shall be right, such as 0.95; by default each class is given
+            from the score where finding and being right balance best (F1).
         replace: Replace the model that lies in OUT already.
     """
     from sightline.learn.fit import TrainRequest
-    from sightline.learn.fit import fit as learn
     from sightline.learn.layerwise.names import layered
     from sightline.runtime.bundle import set_latest
-    from sightline.verbs import beside, clip_training, comparing, folding, searching, tuning
+    from sightline.verbs import beside, clip_training, comparing, detecting, searching
 
     begun = time.perf_counter()
     data, val, out = Path(data), val and Path(val), out and Path(out)  # who calls from Python may give texts
     if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes must be above 0, got {minutes:g}")
-    _known(backbone, input_size, seed)
-    asked: dict[str, Any] = {"size": size, "minutes": minutes, "seed": seed, "way": way, "backbone": backbone}
+    objects = detecting.places(way, backbone, compare, {"features": features, "classifier": classifier, "cell": cell})
+    _known(None if objects else backbone, input_size, seed)
+    asked: dict[str, Any] = {"size": size, "minutes": minutes, "seed": seed, "way": "detect" if objects else way}
+    asked |= {"backbone": backbone}
     asked |= {"input_size": input_size, "fit": fit, "balance": balance, **_changes(prepare, augment, plan)}
     asked |= _classic(asked, features, classifier)
     asked |= clip_training.wishes(data, way, cell, frames) | layered(
@@ -130,38 +138,78 @@ def train(
     bench = {"compare": compare, "effort": effort, "keep": keep, "folds": folds}
     bench |= {"tune": tune, **searching.wishes(search, trials, max_parameters, max_size, max_latency)}
     bench = {name: value for name, value in bench.items() if value is not None and value is not False}
-    _bench_allowed(request, bench)
+    wishes = {**asked, **bench, "pretrain": pretrain, "denoiser": denoiser, "teacher": teacher, "precision": precision}
+    wishes |= {"cell": cell, "frames": frames, "prepare": prepare}
+    detecting.check(wishes, objects)
+    _bench_allowed(request, bench, objects=bool(objects))
     company = beside.company(request, bench, teacher, log)
     bench |= company.key
     if request.way == "clip":
         clip_training.check(asked, {**bench, "teacher": teacher, "log": log})
         dataset, seen, findings, parents = clip_training.read(data, val, seed)
     else:
-        dataset, seen, findings, parents = _data(data, val, seed)
+        dataset, seen, findings, parents = _data(data, val, seed, whole=objects is False)
+        if objects or dataset.task == "detection":
+            request = detecting.request_for(request, dataset, wishes)
+        elif precision is not None:
+            raise UsageError("--precision chooses a detector's thresholds, and these data have no boxes")
     run = settings().home / "runs" / _key(dataset, {**asked, **bench})
     left = _left(run, out, dataset)
     target, replace = (left, True) if left else (_target(out, _name(data, dataset), replace=replace), replace)
     request = beside.joined(request, company, target.name)
-    work = comparing.Work(dataset, seen, findings, run, target.name)
-    if compare or effort:
-        who = comparing.contenders(compare, effort, request, len(dataset.part("train")))
-        decision = comparing.decided(work, who, minutes)
-        write_text(run / _GOAL, str(target.absolute()))
-        result = comparing.kept(work, decision, target, keep=keep, again=replace)
-    elif tune:
-        result = tuning.tuned(work, request, target, trials=trials, goal=run / _GOAL, again=replace)
-    elif search:
-        result = searching.made(work, request, bench, target, goal=run / _GOAL, again=replace)
-    else:
-        validated = folding.cross_validated(dataset, seen, request, run, folds) if folds else None
-        trained = learn(dataset, folding.share(request, folds) if folds else request, run, salvage=True)
-        write_text(run / _GOAL, str(target.absolute()))
-        result, _ = store(target, dataset, seen, trained, findings, replace=replace, validated=validated)
-        _refuse_broken(trained.broken, target, run)
+    work = comparing.Work(dataset, seen, findings, run, target.name, precision)
+    how = _How(target, bench, minutes, trials, precision, replace)
+    result = _made(work, request, how)
     set_latest(target)
     resolve.remember(dataset, target, {**asked, **bench, "data": str(data), "val": str(val) if val else None}, parents)
     shutil.rmtree(run, ignore_errors=True)
     return result.model_copy(update={"seconds": round(time.perf_counter() - begun, 1)})
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """Where the model goes and by which bench it is made."""
+
+    target: Path
+    bench: dict[str, Any]
+    minutes: float | None
+    trials: int | None
+    precision: float | None
+    replace: bool
+
+
+def _made(work: Work, request: TrainRequest, how: _How) -> TrainResult:
+    """The one model, or that of a comparison, a tuning or a search, as `how.target`."""
+    from sightline.learn.fit import fit
+    from sightline.verbs import comparing, detecting, folding, searching, tuning
+
+    bench, target, run = how.bench, how.target, work.folder
+    if "compare" in bench or "effort" in bench:
+        if request.way == "detect":
+            who = detecting.contenders(bench["compare"], request)
+        else:
+            count = len(work.dataset.part("train"))
+            who = comparing.contenders(bench.get("compare"), bench.get("effort"), request, count)
+        decision = comparing.decided(work, who, how.minutes)
+        write_text(run / _GOAL, str(target.absolute()))
+        return comparing.kept(work, decision, target, keep="keep" in bench, again=how.replace)
+    if "tune" in bench:
+        return tuning.tuned(work, request, target, trials=how.trials, goal=run / _GOAL, again=how.replace)
+    if "search" in bench:
+        return searching.made(work, request, bench, target, goal=run / _GOAL, again=how.replace)
+    if request.way == "detect":
+        found = detecting.learn(work.dataset, request, run)
+        write_text(run / _GOAL, str(target.absolute()))
+        result = detecting.store(target, work, found, replace=how.replace, precision=how.precision).result
+        _refuse_broken(found.broken, target, run)
+        return result
+    folds = bench.get("folds")
+    validated = folding.cross_validated(work.dataset, work.seen, request, run, folds) if folds else None
+    trained = fit(work.dataset, folding.share(request, folds) if folds else request, run, salvage=True)
+    write_text(run / _GOAL, str(target.absolute()))
+    result, _ = store(target, work.dataset, work.seen, trained, work.findings, replace=how.replace, validated=validated)
+    _refuse_broken(trained.broken, target, run)
+    return result
 
 
 def _refuse_broken(error: DataError | None, target: Path, run: Path) -> None:
@@ -174,7 +222,7 @@ def _refuse_broken(error: DataError | None, target: Path, run: Path) -> None:
     raise DataError(f"{what}; the best weights until then are the model in {target}", hint=error.hint, detail=detail)
 
 
-def _bench_allowed(request: TrainRequest, bench: dict[str, Any]) -> None:
+def _bench_allowed(request: TrainRequest, bench: dict[str, Any], *, objects: bool) -> None:
     """Refuse what does not go together, and candidates that nobody knows, before any picture is read."""
     from sightline.learn import candidates, crossval
     from sightline.verbs import searching, tuning
@@ -190,7 +238,7 @@ def _bench_allowed(request: TrainRequest, bench: dict[str, Any]) -> None:
         raise UsageError(
             f"{compares[0]} and --folds do not go together", hint="compare first, then cross-validate the one to take"
         )
-    if compares and (request.way != "auto" or request.backbone):
+    if compares and (request.way != "auto" or request.backbone) and not objects:
         raise UsageError(
             f"with {compares[0]} each candidate names its own way and network",
             hint="such as --compare probe,fine-tune:resnet18",
@@ -199,7 +247,7 @@ def _bench_allowed(request: TrainRequest, bench: dict[str, Any]) -> None:
         raise UsageError(
             "--keep keeps the candidates of a comparison, and there is none", hint="give --compare or --effort, too"
         )
-    if "compare" in bench:
+    if "compare" in bench and not objects:
         candidates.candidates(bench["compare"], request)
 
 
@@ -246,8 +294,11 @@ def _classic(asked: dict[str, Any], features: str | None, classifier: str | None
     return {"way": "classic", "features": named.features, "classifier": named.classifier}
 
 
-def _data(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tuple[Finding, ...], list[str]]:
-    """Read, look at every picture once, say what is wrong, leave out what cannot be read, divide. Last: its versions."""
+def _data(data: Path, val: Path | None, seed: int, *, whole: bool) -> tuple[Dataset, Survey, tuple[Finding, ...], list[str]]:
+    """Read, look at every picture once, say what is wrong, leave out what cannot be read, divide. Last: its versions.
+
+    whole: what pictures show, not where.
+    """
     from sightline.data.classes import whole_pictures
     from sightline.data.health import check
     from sightline.data.manifest import with_hashes, without
@@ -260,9 +311,9 @@ def _data(data: Path, val: Path | None, seed: int) -> tuple[Dataset, Survey, tup
         apart = resolve.dataset(val, hashed=False)
         parents.append(apart.hash)
         dataset = with_val(dataset, apart)
-    if dataset.task == "detection":
+    if dataset.task == "detection" and whole:
         progress.note(_PLACES)
-    dataset = whole_pictures(dataset)
+        dataset = whole_pictures(dataset)
     progress.note(_said(dataset))
     seen = survey(dataset)
     dataset = with_hashes(dataset, seen.sha256)
@@ -283,6 +334,10 @@ _PLACES = "the boxes are left out: the model will say which things a picture sho
 
 
 def _said(dataset: Dataset) -> str:
+    if dataset.task == "detection":
+        from sightline.verbs.detecting import said
+
+        return said(dataset)
     yes = f", {dataset.positive} means yes" if dataset.positive else ""
     return f"{len(dataset.items)} pictures, {len(dataset.classes)} classes: {_TASKS[dataset.task]}{yes}"
 
