@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from bundles import tiny_card, tiny_onnx
+from finders import finder_bundle, scene
 from pictures import COLOURS, drawn, encoded
 from sightline.runtime.bundle import write_bundle
 from sightline.web.keys import KeyStore
@@ -192,3 +193,26 @@ def test_a_server_on_the_network_asks_for_the_key_once(start, bundle: Path, visi
     assert secret not in page.evaluate("document.cookie + JSON.stringify(localStorage)")
     page.get_by_role("button", name="Log out").click()
     page.wait_for_selector("#key")
+
+
+def test_objects_are_drawn_over_the_picture(start, tmp_path: Path, visit):
+    server = start(finder_bundle(tmp_path / "finder"))
+    places = {"red": (20, 30, 60, 70), "blue": (100, 10, 140, 90)}
+    for name, found in (("street.png", places), ("street.tiff", places), ("empty.png", {})):
+        (tmp_path / name).write_bytes(encoded(scene(found), name.rpartition(".")[2].upper()))
+    page = visit(server.url)
+    page.get_by_text("What finder can find").wait_for()
+    page.set_input_files("input[type=file]", [str(tmp_path / name) for name in ("street.png", "street.tiff", "empty.png")])
+    page.wait_for_selector(".sl-card:nth-child(3).sl-done")
+    page.wait_for_function("[...document.querySelectorAll('.sl-card img')].every((one) => one.naturalWidth > 0)")
+    for number in (0, 1):
+        card = page.locator(".sl-card").nth(number)
+        assert card.locator(".sl-title").inner_text() in ("1 red, 1 blue", "1 blue, 1 red")
+        image, box = card.locator("img").bounding_box(), card.locator(".sl-box").filter(has_text="red").bounding_box()
+        scale = image["width"] / 160
+        assert abs(box["x"] - image["x"] - 20 * scale) < 3 * scale
+        assert abs(box["width"] - 40 * scale) < 4 * scale
+    page.locator(".sl-found li").first.hover()
+    assert page.locator(".sl-lit").count() == 1
+    page.screenshot(path=tmp_path / "objects.png", full_page=True)
+    assert page.locator(".sl-card").nth(2).locator(".sl-title").inner_text() == "Nothing found"

@@ -59,6 +59,12 @@ _TOP = {
     "schema": {"type": "integer", "minimum": 1},
     "description": "how many labels; all if left out",
 }
+_THRESHOLD = {
+    "name": "threshold",
+    "in": "query",
+    "schema": {"type": "number", "minimum": 0, "maximum": 1},
+    "description": "of a detector: the score from which an object is given; each class has its own if left out",
+}
 _LABEL = {
     "name": "label",
     "in": "query",
@@ -172,7 +178,7 @@ def _pictures(service: Service) -> APIRouter:
         summary="Say what is in one picture, or in several",
         response_model=wire.Answers,
         responses=faults_of(*PICTURE_FAULTS),
-        openapi_extra={"requestBody": ONE_PICTURE, "parameters": [_TOP, *_NAMES]},
+        openapi_extra={"requestBody": ONE_PICTURE, "parameters": [_TOP, _THRESHOLD, *_NAMES]},
     )
     async def predict_pictures(request: Request) -> Response:
         scope = request.scope

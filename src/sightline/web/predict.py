@@ -20,8 +20,10 @@ _RAW = (b"image/", b"application/octet-stream", b"application/x-www-form-urlenco
 
 async def predict(service: Service, query: bytes, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes:
     """The JSON answer for one request; raises the typed errors and ClientGone."""
-    values = read_query(query, ("top", "model", "name"))
+    values = read_query(query, ("top", "model", "name", "threshold"))
     served = service.model(values.get("model"))
+    if "threshold" in values:
+        served = served.at(_threshold(values["threshold"]))
     top = _top(values.get("top"))
     service.admission.check()
     kind = content_type(headers)
@@ -65,6 +67,13 @@ def read_query(query: bytes, known: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(f"unknown query key {shown(key, 60)!r}", hint=hint)
         values[key] = value
     return values
+
+
+def _threshold(text: str) -> float:
+    try:
+        return float(text[:20])
+    except ValueError:
+        raise UsageError(f"threshold must be a score from 0 to 1, got {shown(text, 40)!r}") from None
 
 
 def _top(text: str | None) -> int | None:

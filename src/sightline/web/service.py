@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelNotFoundError, OverloadError, SightlineError, UsageError
-from sightline.runtime import pixels
+from sightline.runtime import pixels, tasks
 from sightline.runtime.bundle import CARD, find_bundle, latest
-from sightline.runtime.model import Model, load
+from sightline.runtime.model import Model, Recogniser, load
 from sightline.types import InputSpec
 from sightline.web import wire
 from sightline.web.admission import Admission
@@ -40,10 +41,26 @@ GUARD_QUEUE = 8  # pictures of other formats that may wait
 class Served:
     """A model, where it came from, and the writer of its answers."""
 
-    def __init__(self, model: Model, path: str = "") -> None:
+    def __init__(self, model: Recogniser, path: str = "") -> None:
         self.model, self.path = model, path
         self.card = model.card
         self.writer = wire.Writer(model.card)
+
+    @property
+    def whole(self) -> Model | None:
+        """The model when it answers for whole pictures; None when it finds objects."""
+        return self.model if isinstance(self.model, Model) else None
+
+    def at(self, threshold: float) -> Served:
+        """The same, giving objects from this score on; UsageError for a model that finds none."""
+        from sightline.runtime.detector import Detector
+
+        if not isinstance(self.model, Detector):
+            raise UsageError(
+                f"a threshold is for models that find objects, and {self.card.name[:80]} answers for whole pictures",
+                hint="leave out threshold",
+            )
+        return Served(self.model.at(threshold), self.path)
 
 
 class Service:
@@ -71,7 +88,7 @@ class Service:
         pictures = _warm_pictures()
         for served in self.models:
             for data in pictures:
-                served.model.answer(pixels.prepare(data, served.card.input)[None])
+                served.model.predict(data)
         self.ready = True
 
     def stop(self) -> None:
@@ -130,6 +147,10 @@ class Service:
             if pixels.sniff(upload.data) in IN_THREAD:
                 return await self.in_thread(self._from_bytes, upload, served, top)
             start = time.perf_counter()
+            if served.whole is None:
+                image = await self.guarded(lambda guard: guard.decode(upload.data))
+                took = time.perf_counter() - start
+                return await self.in_thread(self._objects, image, upload.name, served, top, took)
             image = await self.guarded(lambda guard: guard.prepare(upload.data, served.card.input))
             took = time.perf_counter() - start
             return await self.in_thread(self._from_pixels, image, upload.name, served, top, took)
@@ -138,13 +159,18 @@ class Service:
             raise
 
     def _from_bytes(self, upload: Upload, served: Served, top: int | None) -> str:
+        if served.whole is None:
+            return self._objects(upload.data, upload.name, served, top)
         start = time.perf_counter()
         image = pixels.prepare(upload.data, served.card.input)
         return self._from_pixels(image, upload.name, served, top, time.perf_counter() - start)
 
     def _from_pixels(self, image: Pixels, name: str, served: Served, top: int | None, decode_s: float) -> str:
         start = time.perf_counter()
-        found = served.model.answer(image[None])
+        model = served.whole
+        if model is None:
+            raise SightlineError("this model finds objects")
+        found = model.answer(image[None])
         infer_s = time.perf_counter() - start
         took_ms = (decode_s + infer_s) * 1000
         text, flags = served.writer.result(name, found.probabilities[0], float(found.novelty[0]), took_ms, top)
@@ -157,6 +183,15 @@ class Service:
         if "unsure" in flags:
             metrics.unsure.inc()
         return text
+
+    def _objects(self, picture: bytes | Pixels, name: str, served: Served, top: int | None, decode_s: float = 0.0) -> str:
+        """The answer of a model that finds objects, for a file's bytes or upright pixels, in its picture's pixels."""
+        start = time.perf_counter()
+        found = served.model.predict(picture, name, top)
+        infer_s = time.perf_counter() - start
+        self.metrics.infer.observe(infer_s)
+        self.metrics.pictures.inc()
+        return json.dumps(tasks.to_wire(found.model_copy(update={"took_ms": round((decode_s + infer_s) * 1000, 3)})))
 
     async def explain(self, upload: Upload, served: Served, label: str | None) -> wire.Explanation:
         """Where the model looked for `label` (default: its best one); about 60 answers' worth of work, so few run at once."""
@@ -172,6 +207,11 @@ class Service:
         from sightline.runtime.attention import attention_map
 
         start = time.perf_counter()
+        model = served.whole
+        if model is None:
+            raise UsageError(
+                f"{served.card.name[:80]} says itself what is where", hint="ask /v1/predict: its answers have boxes"
+            )
         picture = await self.decode(upload.data, shorter=served.card.input.size)
         height, width = picture.shape[:2]
 
@@ -179,8 +219,8 @@ class Service:
             image = pixels.fit(picture, served.card.input)
             wanted = label
             if wanted is None:
-                wanted = served.card.classes[int(served.model.answer(image[None]).probabilities[0].argmax())]
-            return attention_map(served.model, image, wanted), wanted
+                wanted = served.card.classes[int(model.answer(image[None]).probabilities[0].argmax())]
+            return attention_map(model, image, wanted), wanted
 
         grid, wanted = await self.in_thread(work)
         return wire.Explanation(
@@ -254,7 +294,7 @@ def region(width: int, height: int, spec: InputSpec) -> wire.Region:
     return wire.Region(x0=0.5 - across, y0=0.5 - down, x1=0.5 + across, y1=0.5 + down)
 
 
-def _for_pictures(model: Model) -> Model:
+def _for_pictures(model: Recogniser) -> Recogniser:
     """UsageError for a model of clips, which no request can carry yet."""
     if model.card.input.frames:
         raise UsageError(

@@ -21,16 +21,33 @@ class Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+class PixelMask(Shape):
+    size: tuple[int, int] = Field(description="height and width of the picture")
+    counts: str = Field(description="run lengths as COCO writes them")
+
+
 class LabelScore(Shape):
     label: str = Field(examples=["cat"])
     score: float = Field(ge=0, le=1, description="probability", examples=[0.93])
+    box: tuple[float, float, float, float] | None = Field(
+        default=None,
+        description="an object: x0, y0, x1, y1 in pixels of the upright picture",
+        examples=[[12.5, 30.0, 96.0, 88.25]],
+    )
+    polygon: list[tuple[float, float]] | None = Field(default=None, description="its outline, where the model draws one")
+    mask: PixelMask | None = None
+    keypoints: list[tuple[float, float]] | None = Field(default=None, description="its points, where the model finds them")
+    visibility: list[int] | None = Field(default=None, description="of each keypoint: 1 hidden, 2 seen")
 
 
 class Result(Shape):
     picture: str = Field(description="the file name that was sent, for showing", examples=["cat.jpg"])
-    labels: list[LabelScore] = Field(description="best first; every class unless `top` is given")
+    labels: list[LabelScore] = Field(
+        description="best first; every class unless `top` is given; of a detector every object from its threshold on"
+    )
     flags: list[Flag] = Field(description="unknown: unlike the training pictures; unsure: the best score is low", examples=[[]])
     took_ms: float = Field(description="decoding and inference, without waiting", examples=[4.2])
+    size: tuple[int, int] | None = Field(default=None, description="of a detector: width and height that boxes are in")
 
 
 class PictureFault(Shape):

@@ -1,6 +1,7 @@
 // One picture and what the model says about it: bars, flags in plain words, where it looked.
 import { el, percent, text } from "/static/dom.js";
 import { heat } from "/static/heat.js";
+import { LEAST, objects, places } from "/static/objects.js";
 import { explain, predict, preview } from "/static/rest.js";
 
 const FIRST = 5; // labels shown before "show all"
@@ -18,8 +19,12 @@ export function answer(blob, name, card, line) {
 
   async function fill() {
     try {
-      const result = await line(() => predict(blob, name, card.name));
-      says.replaceChildren(...spoken(result, card), looked(result));
+      const result = await line(() => predict(blob, name, card.name, card.task === "detection" ? LEAST : undefined));
+      if (places(card)) {
+        const found = objects(result, card);
+        picture.querySelector(".sl-frame").append(found.overlay);
+        says.replaceChildren(...found.says);
+      } else says.replaceChildren(...spoken(result, card), looked(result));
       node.classList.add("sl-done");
     } catch (error) {
       const id = error.id ? el("p", { class: "sl-note" }, `Number for the log: ${error.id}`) : null;

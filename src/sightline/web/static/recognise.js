@@ -125,11 +125,16 @@ function describe(place, all, card, choose) {
 
 function factsOf(card) {
   const top1 = card.scores.top1;
+  const map50 = card.scores.map50;
   const known = card.classes.length <= 4 ? card.classes.join(", ") : `${card.classes.length} labels`;
   const facts = [el("span", { title: card.classes.slice(0, 60).join(", ") }, text(known))];
   if (top1) {
     const range = `between ${percent(top1.low)} and ${percent(top1.high)} with 95 % confidence`;
     facts.push(el("span", { title: range }, `right on ${percent(top1.value)} of ${top1.n} pictures kept apart`));
+  }
+  if (map50) {
+    const about = "mean average precision at an overlap of one half: 1 is perfect";
+    facts.push(el("span", { title: about }, `mAP@.5 ${map50.value.toFixed(2)} on ${map50.n} pictures kept apart`));
   }
   return facts;
 }
@@ -137,7 +142,7 @@ function factsOf(card) {
 /** What the model can say at all, and what it was not tested for: nobody should have to guess. */
 function knowledge(place, card) {
   const chips = card.classes.slice(0, 1000).map((label) => el("li", {}, text(label)));
-  const parts = [el("summary", {}, `What ${card.name} can recognise`), el("ul", { class: "sl-chips", "aria-label": "Labels" }, ...chips)];
+  const parts = [el("summary", {}, `What ${card.name} can ${card.task === "detection" ? "find" : "recognise"}`), el("ul", { class: "sl-chips", "aria-label": "Labels" }, ...chips)];
   parts.push(el("p", { class: "sl-note" }, "It knows these labels and nothing else. Pictures unlike its training pictures are marked as unknown."));
   if (!card.unknown) parts.pop();
   if (card.limits.length) parts.push(el("ul", { class: "sl-note" }, ...card.limits.map((one) => el("li", {}, text(one)))));

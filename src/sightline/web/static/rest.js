@@ -42,8 +42,8 @@ const picture = (blob) => ({ method: "POST", body: blob, headers: { "Content-Typ
 
 export const models = async () => (await (await rest("/v1/models")).json()).models;
 
-export const predict = async (blob, name, model) =>
-  (await (await rest(`/v1/predict${query({ name, model })}`, picture(blob))).json()).results[0];
+export const predict = async (blob, name, model, threshold) =>
+  (await (await rest(`/v1/predict${query({ name, model, threshold })}`, picture(blob))).json()).results[0];
 
 export const explain = async (blob, label, model) =>
   (await rest(`/v1/explain${query({ label, model })}`, picture(blob))).json();
