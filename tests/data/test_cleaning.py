@@ -198,7 +198,8 @@ def test_the_order_is_by_gravity() -> None:
 
 def test_the_kinds_are_those_of_the_contract() -> None:
     contract = """unreadable wrong_name tiny blank dark bright blurred odd_aspect exact_duplicate near_duplicate leak
-    label_conflict label_spelling label_error outlier missing_label private_metadata imbalance"""
+    label_conflict label_spelling label_error outlier missing_label private_metadata imbalance
+    bad_box doubled_box box_conflict tiny_box odd_box"""
     assert set(KINDS) == set(contract.split())
 
 

@@ -161,7 +161,7 @@ def test_kinds_to_leave_out() -> None:
     assert "blurred" in caught.value.hint
     with pytest.raises(UsageError, match="is mended by --fix"):
         chosen("unreadable")
-    assert set(DONE) | set(DROPPABLE) | {"imbalance"} == set(KINDS)
+    assert set(DONE) | set(DROPPABLE) | {"imbalance", "odd_box", "box_conflict"} == set(KINDS)
 
 
 def test_what_is_asked_to_go_goes(photos: Path) -> None:

@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.data import quality
+from sightline.data import boxes, quality
+from sightline.data.formats.marks import CHANGED, REFUSED
 from sightline.data.health import check
 from sightline.data.kept import Kept, kept
 from sightline.data.manifest import in_threads
@@ -33,6 +34,8 @@ KINDS = {
     "label_error": "label is probably wrong",
     "label_spelling": "labels that differ in spelling",
     "missing_label": "no label",
+    "bad_box": "a place that makes no sense",
+    **boxes.KINDS,
     "blank": "one colour all over",
     "exact_duplicate": "the same file again",
     "near_duplicate": "looks the same",
@@ -50,7 +53,9 @@ Severity = Literal["error", "warning", "info"]
 _SEVERITY: dict[str, Severity] = {
     "unreadable": "error",
     "blank": "error",
-    **dict.fromkeys(("leak", "label_conflict", "label_error", "label_spelling", "missing_label", "imbalance"), "warning"),
+    **dict.fromkeys(
+        ("leak", "label_conflict", "label_error", "label_spelling", "missing_label", "bad_box", "imbalance"), "warning"
+    ),
 }
 _ADVICE = {
     "tiny": "leave it out, or find the original",
@@ -61,6 +66,7 @@ _ADVICE = {
     "odd_aspect": "look whether it is a strip, a banner or a bad cut",
 }
 _FAILED = {"name": "wrong_name", "label_conflict": "label_conflict", "row_repeated": "exact_duplicate"}
+_FAILED |= dict.fromkeys(REFUSED | CHANGED, "bad_box")
 _PRIVATE = "S200"
 
 
@@ -82,6 +88,7 @@ def look_over(dataset: Dataset, seen: Survey, matches: Matches | None = None) ->
         found.append(_one(kind, names[spot], message, _ADVICE[kind], score))
     found += _names(dataset.items, seen.formats)
     found += (_spelling(group, dataset.items) for group in groups)
+    found += boxes.remarks(judged, seen.widths, seen.heights) if judged.task == "detection" else ()
     found += _private(dataset, seen)
     return ordered(found)
 
@@ -129,7 +136,8 @@ def _left_out(failures: Sequence[Failure]) -> Iterator[Finding]:
         code = failure.error.code
         kind = "missing_label" if code in ("label_missing", "stray") else _FAILED.get(code, "unreadable")
         if code != "class_empty":
-            yield _one(kind, failure.picture, failure.error.message, failure.error.hint or "correct the table")
+            advice = "draw it again" if kind == "bad_box" else "correct the table"
+            yield _one(kind, failure.picture, failure.error.message, failure.error.hint or advice)
 
 
 def _health(dataset: Dataset, seen: Survey) -> Iterator[Finding]:
@@ -167,7 +175,7 @@ def _hidden_copies(dataset: Dataset, seen: Survey, matches: Matches) -> Iterator
                 score=0.8 * sure,
                 severity="warning",
             )
-        if one.labels and other.labels and set(one.labels) != set(other.labels):
+        if dataset.task != "detection" and one.labels and other.labels and set(one.labels) != set(other.labels):
             yield Finding(
                 kind="label_conflict",
                 items=(one.name, other.name),

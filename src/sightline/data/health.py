@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from sightline.data.manifest import said
 from sightline.data.survey import Survey, survey
 from sightline.types import Dataset, Finding, Item
 
@@ -50,10 +51,11 @@ def check(dataset: Dataset, seen: Survey | None = None, *, thorough: bool = True
     closest = _closest(dataset, seen)
     for members in copies:
         findings.append(_copies(members))
+        findings += _other_places(members) if dataset.task == "detection" else ()
     for members in families:
         if len({sha_of[item.name] for item in members}) > 1:
             findings.append(_near(members))
-        findings += _conflict(members, sha_of)
+        findings += _conflict(members, sha_of) if dataset.task != "detection" else ()
         findings += _leak(members, sha_of, closest)
     findings += _group_leaks(dataset)
     kinds = list(KINDS)
@@ -85,17 +87,19 @@ def _small(dataset: Dataset, good: Iterable[Item]) -> Iterator[Finding]:
     named: dict[str, list[str]] = {name: [] for name in dataset.classes}
     training: Counter[str] = Counter()
     for item in good:
-        for label in item.labels:
+        for label in dict.fromkeys(item.labels):
             named[label].append(item.name)
             training[label] += item.split in (None, "train")
     trained = any(item.split in (None, "train") for item in dataset.items)  # a test set alone needs no training pictures
+    placed = dataset.task == "detection"  # one picture can show many things of a class, and names declare more than is there
+    grave: Literal["error", "warning"] = "warning" if placed else "error"
     for label, names in named.items():
         severity: Literal["error", "warning"] = "warning"
         message = f"the class {label!r} has {_many(len(names), 'picture')}"
         if len(names) < 2:
-            severity = "error"
+            severity = grave
         elif trained and not training[label]:
-            severity, message = "error", f"the class {label!r} has pictures, but none to train on"
+            severity, message = grave, f"the class {label!r} has pictures, but none to train on"
         elif len(names) >= _FEW:
             continue
         yield Finding(
@@ -170,6 +174,17 @@ def _conflict(members: list[Item], sha_of: dict[str, str]) -> Iterator[Finding]:
         score=1.0 if exact else 0.7,
         severity="warning",
     )
+
+
+def _other_places(members: list[Item]) -> Iterator[Finding]:
+    """Copies of a picture with other objects or other places; of look-alikes (two frames of a video) that is no mistake."""
+    if len({frozenset(map(said, item.truth)) for item in members}) > 1:
+        yield Finding(
+            kind="label_conflict",
+            items=tuple(item.name for item in members),
+            message=f"the same picture with other objects or places: {_some(members)}",
+            fix="decide which objects are right",
+        )
 
 
 def _leak(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sightline.data import boxes
 from sightline.data.classes import ordered, positive
 from sightline.data.cleaning import KINDS, respelt, spellings
 from sightline.data.duplicates import alike, disagreement
@@ -20,7 +21,7 @@ from sightline.data.matches import Matches
 from sightline.data.names import right_name
 from sightline.data.survey import Survey
 from sightline.errors import UsageError
-from sightline.types import Dataset, Finding, Item
+from sightline.types import Annotation, Dataset, Finding, Item
 
 # kind -> what --fix does, in words; kinds that are not here are listed only, and can be left out with --drop
 DONE = {
@@ -33,6 +34,8 @@ DONE = {
     "wrong_name": "renamed",
     "private_metadata": "taken out",
     "missing_label": "left out",
+    "bad_box": "cut at the edge, put in order, else left out",
+    "doubled_box": "one kept, where certain",
 }
 DROPPABLE = (
     "label_conflict",
@@ -44,7 +47,9 @@ DROPPABLE = (
     "tiny",
     "odd_aspect",
     "outlier",
+    "tiny_box",
 )
+_BOXES = frozenset({"tiny_box"})  # of DROPPABLE those of which a box is left out, not its picture
 _RANK = {"test": 0, "val": 1, "train": 2, None: 2}  # of two copies the one that is tested on stays
 # Two files are certainly one picture when it was only saved or scaled again: nearly the same hash, colours and shape.
 CERTAIN_BITS = 4
@@ -62,6 +67,7 @@ class Plan:
     dropped: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    truths: Mapping[str, tuple[Annotation, ...]] = field(default_factory=dict)  # picture -> its truth without bad boxes
 
     def counts(self) -> dict[str, int]:
         """Pictures left out by kind, in the order of KINDS."""
@@ -96,7 +102,7 @@ def plan(
         if finding.kind in ("unreadable", "blank"):
             dropped.update(dict.fromkeys(finding.items, finding.kind))
     for finding in findings:
-        if finding.kind in drop:
+        if finding.kind in drop and finding.kind not in _BOXES:
             several = finding.kind == "near_duplicate"
             names = sorted(finding.items, key=lambda name: _RANK[parts.get(name)])[1:] if several else finding.items
             for name in names:
@@ -111,11 +117,31 @@ def plan(
         dropped={name: kind for name, kind in dropped.items() if name in parts},
         labels={other: group.right for group in spellings(dataset) if group.sure for other in group.others},
         names=_unique(renamed, parts.keys() - dropped.keys()),
+        truths=_truths(dataset, seen, findings, drop, dropped),
     )
+
+
+def _truths(
+    dataset: Dataset, seen: Survey, findings: Sequence[Finding], drop: Collection[str], dropped: Collection[str]
+) -> dict[str, tuple[Annotation, ...]]:
+    """Of the pictures with a doubled (or dropped) box the truth that is left."""
+    named = {finding.items[0] for finding in findings if finding.kind == "doubled_box" or finding.kind in _BOXES & set(drop)}
+    found = {}
+    for spot, item in enumerate(dataset.items):
+        if item.name in named and item.name not in dropped:
+            truth = boxes.mended(item, drop, int(seen.widths[spot]), int(seen.heights[spot]))
+            if truth != item.truth:
+                found[item.name] = truth
+    return found
 
 
 def mended(dataset: Dataset, plan: Plan) -> Dataset:
     """The dataset after the plan: fewer pictures, corrected names and labels; classes that lost their last picture are gone."""
+    held = tuple(
+        item.model_copy(update={"truth": plan.truths[item.name]}) if item.name in plan.truths else item
+        for item in dataset.items
+    )
+    dataset = dataset.model_copy(update={"items": held})
     left = without(respelt(dataset, plan.labels), plan.dropped.keys())
     items = tuple(
         item.model_copy(update={"name": plan.names[item.name]}) if item.name in plan.names else item for item in left.items
@@ -174,16 +200,23 @@ def _copies(dataset: Dataset, seen: Survey, matches: Matches | None, dropped: di
         left = sorted((spot for spot in spots if spot not in gone), key=lambda spot: (ranks[spot], items[spot].name))
         if len({_truth(items[spot]) for spot in left}) == 1:  # else a label conflict: which one is right is not ours to say
             leave_out(left[1:], "exact_duplicate")
-    if dataset.task == "detection":  # the boxes of another version are other boxes
-        return
     near: dict[int, set[int]] = defaultdict(set)
     for a, b, sure in links:
-        if sure and a not in gone and b not in gone and set(items[a].labels) == set(items[b].labels):
+        if sure and a not in gone and b not in gone and _say_the_same(dataset, seen, a, b):
             near[a].add(b)
             near[b].add(a)
     for spot in sorted(near, key=lambda spot: (ranks[spot], *_worth(items[spot], seen, spot))):
         if spot not in gone:
             leave_out(near[spot], "near_duplicate")
+
+
+def _say_the_same(dataset: Dataset, seen: Survey, a: int, b: int) -> bool:
+    """Whether two versions of a picture have the same labels, and their boxes the same places."""
+    one, other = dataset.items[a], dataset.items[b]
+    if dataset.task != "detection":
+        return set(one.labels) == set(other.labels)
+    sizes = [(int(seen.widths[spot]), int(seen.heights[spot])) for spot in (a, b)]
+    return min(*sizes[0], *sizes[1]) > 0 and boxes.agree(one, other, *sizes)
 
 
 def _worth(item: Item, seen: Survey, spot: int) -> tuple[int, int, str]:

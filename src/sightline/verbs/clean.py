@@ -30,6 +30,7 @@ class Mended(Record):
     left_out: dict[str, int] = Field(default_factory=dict, description="pictures left out, by the kind of finding")
     relabelled: dict[str, str] = Field(default_factory=dict, description="label -> the spelling it has now")
     renamed: dict[str, str] = Field(default_factory=dict, description="picture -> the name it has now")
+    boxes: int = Field(default=0, description="boxes left out of pictures that stay")
 
 
 class Cleaned(Record):
@@ -62,8 +63,8 @@ def clean(
     Args:
         data: Pictures, labelled or not: a folder, a table, a zip or tar, or the name of a dataset.
         labels: A CSV with the labels of the pictures in DATA, when it does not lie there.
-        fix: Make a new version: unreadable and blank pictures, copies and leaks left out, names and spelling corrected, private
-            metadata taken out. Doubtful things are listed only.
+        fix: Make a new version: unreadable and blank pictures, copies, leaks and doubled boxes left out, names and spelling
+            corrected, private metadata taken out. Doubtful things are listed only.
         out: Folder for the new version.
         into: Name for the new version in the workspace, instead of a folder.
         format: How --out is written: folders, csv, coco, ...; by default what holds everything there is.
@@ -191,6 +192,7 @@ def _mend(
         left_out=steps.counts(),
         relabelled=dict(steps.labels),
         renamed=dict(steps.names),
+        boxes=sum(len(item.truth) - len(steps.truths[item.name]) for item in dataset.items if item.name in steps.truths),
     )
     return done, failures
 
@@ -209,6 +211,8 @@ def sentences(done: Mended) -> Iterator[str]:
     yield f"{done.pictures:,} pictures are in {place}; the originals are as they were"
     if done.left_out:
         yield "left out: " + ", ".join(f"{count:,} ({KINDS[kind]})" for kind, count in done.left_out.items())
+    if done.boxes:
+        yield f"{done.boxes:,} {'box is' if done.boxes == 1 else 'boxes are'} left out"
     if done.relabelled:
         yield "labels: " + ", ".join(f"{old} is {new} now" for old, new in list(done.relabelled.items())[:8])
     if done.renamed:

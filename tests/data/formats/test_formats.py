@@ -336,7 +336,7 @@ def test_names_that_every_system_takes(tmp_path: Path) -> None:
 def test_what_has_no_place_is_said_once(photos: list[Path], tmp_path: Path) -> None:
     given = made(photos, "coco")
     notes = notes_of(lambda: export(given, "voc", tmp_path / "voc"))
-    assert "Pascal VOC has no place for polygons: 5 polygons are left out; their boxes stay" in notes
+    assert "Pascal VOC has no place for polygons: 10 polygons are left out; their boxes stay" in notes
     assert any("groups" in text for text in notes)
     notes = notes_of(lambda: export(given, "csv", tmp_path / "csv"))
     assert any("no place for boxes" in text for text in notes)
