@@ -1,4 +1,5 @@
-"""models: what was trained on this machine: list, show, name, point a name at an older one again; zoo: what can be trained."""
+"""models: what was trained on this machine: list, show, name, point a name at an older one again; zoo: what can be trained;
+add: another maker's detector."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from sightline.verbs import resolve, zoo
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Action = Literal["list", "show", "name", "undo", "zoo"]
+Action = Literal["list", "show", "name", "undo", "add", "zoo"]
 
 
 class ModelLine(Record):
@@ -51,28 +52,43 @@ class ModelShown(Record):
 
 
 def models(
-    action: Action = "list", name: str | None = None, target: str | None = None, /, *, size: int = 224
+    action: Action = "list",
+    which: str | None = None,
+    target: str | None = None,
+    /,
+    *,
+    size: int = 224,
+    layout: str | None = None,
+    classes: Path | None = None,
+    name: str | None = None,
 ) -> Models | ModelShown | zoo.Zoo:
     """See and name the models trained on this machine, and what each was trained on; see which networks can be trained.
 
     Args:
-        action: list; show NAME; name NAME ID; undo NAME (back to the model it meant before); zoo [PART] (networks by name).
-        name: A name, an id or its first digits; for show also a folder; for zoo a part of networks' names.
+        action: list; show NAME; name NAME ID; undo NAME (back to the model it meant before); add FILE.onnx; zoo [PART].
+        which: A name, an id or its first digits; for show also a folder; for add a file; for zoo a part of networks' names.
         target: For name: the id or path of the model.
         size: For zoo: pixels a side that the multiply-adds are counted for.
+        layout: For add: how the file answers, yolov5, yolov8 (v9, v11 too) or yolov10; by default what its output tells.
+        classes: For add: a file with a class name a line, or a data.yaml; by default the names that the file holds.
+        name: For add: what the model is called here; by default the file's name.
     """
     if action == "zoo" and target is None:
-        return zoo.listed(name or "", size)
-    wanted = {"list": 0, "show": 1, "name": 2, "undo": 1, "zoo": 1}[action]
-    given = sum(one is not None for one in (name, target))
+        return zoo.listed(which or "", size)
+    if action != "add" and (layout is not None or classes is not None or name is not None):
+        raise UsageError(f"--layout, --classes and --name are for models add, not {action}", hint="leave them out")
+    wanted = {"list": 0, "show": 1, "name": 2, "undo": 1, "add": 1, "zoo": 1}[action]
+    given = sum(one is not None for one in (which, target))
     if given != wanted:
-        shape = {0: "", 1: " NAME", 2: " NAME ID"}[wanted]
+        shape = {0: "", 1: " FILE.onnx" if action == "add" else " NAME", 2: " NAME ID"}[wanted]
         raise UsageError(
             f"models {action} takes {wanted or 'no'} names, got {given}", hint=f"`sightline models {action}{shape}`"
         )
     if action == "list":
         return Models(models=tuple(_lines()))
-    first, second = name or "", target or ""
+    first, second = which or "", target or ""
+    if action == "add":
+        return _shown(_added(Path(first), layout, classes, name))
     if action == "name":
         _name(first, second)
     elif action == "undo":
@@ -80,6 +96,23 @@ def models(
 
         names.undo(resolve.workspace("going back to an older model"), "model", first)
     return _shown(first)
+
+
+def _added(file: Path, layout: str | None, classes: Path | None, name: str | None) -> str:
+    """Wrap another maker's file; the workspace, where there is one, learns of it too. Returns the bundle's folder."""
+    from sightline.runtime.bundle import read_bundle
+    from sightline.verbs.foreign import added
+
+    path = added(file, layout, classes, name)
+    store = resolve.known()
+    if store is not None:
+        from sightline.store import models as kept
+        from sightline.store import names
+
+        card = read_bundle(path).card
+        kept.add(store, card, path)
+        names.point(store, "model", names.fitting(card.name), card.id, "models add")
+    return str(path)
 
 
 def _lines() -> list[ModelLine]:
@@ -234,7 +267,12 @@ def _passport(result: ModelShown) -> RenderableType:
     table.add_row("network", Text(f"{card.recipe.backbone}, {card.recipe.way}: {card.recipe.why}"))
     trained_on = str(card.dataset.get("hash", ""))[:12]
     here = "" if result.dataset else " (not in this workspace)"
-    table.add_row("trained on", Text(f"{card.dataset.get('name', '')} {trained_on}{here}"))
+    if trained_on or card.layout == "sightline":
+        table.add_row("trained on", Text(f"{card.dataset.get('name', '')} {trained_on}{here}"))
+    if card.layout != "sightline":
+        table.add_row("sees", f"{card.input.size} x {card.input.size} pixels")
+        table.add_row("licence", Text(card.licence or "not stated in the file"))
+        table.add_row("not tested", Text("; ".join(card.limits)))
     if result.dataset:
         table.add_row("", "  ".join(f"{part} {count:,}" for part, count in result.dataset.sizes.items()))
     table.add_row("when", card.created[:16].replace("T", " "))
