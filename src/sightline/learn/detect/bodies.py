@@ -6,6 +6,7 @@ Knows neither heads nor losses. Weights come in the order of backbones.py: folde
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -35,15 +36,21 @@ class Body(nn.Module):
         return cast("list[Tensor]", self.maps(x))
 
 
-def body_of(name: str, start: Start | None, size: int, strides: Sequence[int] = (8, 16, 32)) -> Body:
+def body_of(
+    name: str, start: Start | None, size: int, strides: Sequence[int] = (8, 16, 32), *, dilated: int | None = None
+) -> Body:
     """The network `name` (of the zoo or timm) as a body, with the weights of `start` when there are some.
+
+    From the stride `dilated` on it does not shrink its maps any more, its kernels are spread out instead (arXiv 1606.00915).
 
     Raises UsageError for a network without a pyramid of maps (AlexNet, transformers of one resolution), DataError for weights
     that do not fit.
     """
+    more: dict[str, Any] = {"output_stride": dilated} if dilated else {}
     if start is None:
-        network: Any = as_published(name, size)
+        network: Any = as_published(name, size, more)
     else:
+        start = replace(start, options=(*start.options, *more.items()))
         network = cast(Any, build(start)[0]).network
     reductions = [info.get("reduction") for info in getattr(network, "feature_info", None) or ()]
     missing = [stride for stride in strides if stride not in reductions]

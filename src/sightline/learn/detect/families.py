@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from torchvision.models import detection
+from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
 from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.models.detection.ssdlite import SSDLiteHead
@@ -88,6 +90,18 @@ class _Sized(nn.Module):
         self.out_channels = out_channels
 
 
+class _Coder(BoxCoder):  # type: ignore[misc]
+    """torchvision's, except that a picture without a single proposal is no special case: a traced graph knows no cases."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__((10.0, 10.0, 5.0, 5.0))
+        self.classes = classes
+
+    def decode(self, rel_codes: Tensor, boxes: list[Tensor]) -> Tensor:
+        every = torch.cat(boxes)
+        return cast(Tensor, self.decode_single(rel_codes, every)).reshape(every.shape[0], self.classes, 4)
+
+
 Built = tuple[nn.Module, Any]
 
 
@@ -96,7 +110,7 @@ def _width(body: Body) -> int:
     return 256 if body.channels[-1] >= 1024 else 128
 
 
-def _regions(body: Body, shape: Shape, kind: Callable[..., nn.Module], most: int, **options: Any) -> Built:
+def _regions(body: Body, shape: Shape, kind: Callable[..., Any], most: int, **options: Any) -> Built:
     """Two stages: Faster R-CNN (Ren et al. 2015, arXiv 1506.01497) and what is built on it."""
     neck = Neck(body.channels, _width(body), LastLevelMaxPool())
     strides = (*body.strides, body.strides[-1] * 2)
@@ -119,6 +133,7 @@ def _regions(body: Body, shape: Shape, kind: Callable[..., nn.Module], most: int
         box_detections_per_img=most,
         **options,
     )
+    network.roi_heads.box_coder = _Coder(shape.classes + 1)
     return neck, network
 
 

@@ -33,6 +33,8 @@ BODIES = {
     "fcos": ("fcos", "resnet50"),
     "mask-rcnn": ("mask-rcnn", "resnet50"),
     "keypoint-rcnn": ("keypoint-rcnn", "resnet50"),
+    "lraspp": ("lraspp", "mobilenetv3_large_100"),
+    "deeplabv3": ("deeplabv3", "resnet50"),
 }
 
 
