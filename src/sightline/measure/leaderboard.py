@@ -22,6 +22,7 @@ from sightline.types import Score, Task
 WORTH = 0.01  # a model at most this much behind the best may be recommended for its speed,
 FASTER = 1.25  # when it is at least so many times faster
 HOPELESS = 0.03  # stopped early: when the whole interval lies more than this behind the best
+_MEASURES = {"top1": "share right", "map50": "mAP@.5"}
 COARSE = 0.03  # an interval that reaches further than this: the pictures are too few to tell
 
 
@@ -164,7 +165,7 @@ def _plot(board: Leaderboard) -> str:
     frame = plots.Frame(
         "accuracy against latency",
         "milliseconds for one picture",
-        "share right in %" if board.measure == "top1" else "average precision in %",
+        f"{_MEASURES.get(board.measure, 'average precision')} in %",
         (min(times) / 1.6, max(times) * 1.6),
         (max(0.0, low - room), min(1.0, high + room)),
         percent=True,
@@ -185,7 +186,7 @@ def _plot(board: Leaderboard) -> str:
 
 
 def _table(board: Leaderboard) -> str:
-    name = "right" if board.measure == "top1" else "average precision"
+    name = "right" if board.measure == "top1" else _MEASURES.get(board.measure, "average precision")
     heads = [("candidate", ""), (name, "num"), ("95 %", "num"), ("beside the best", ""), ("ms", "num"), ("p95 ms", "num")]
     heads += [("parameters", "num"), ("file", "num"), ("training", "num")]
     rows = []

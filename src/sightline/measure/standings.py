@@ -34,7 +34,7 @@ class Standing(Record):
 class Leaderboard(Record):
     """All candidates, the best first."""
 
-    measure: str = Field(description="top1 (share right) or map (mean average precision)")
+    measure: str = Field(description="top1 (share right), map (mean average precision) or, of detectors, map50 (mAP@.5)")
     scored_on: Split
     pictures: int
     chosen_on: int = Field(description="validation pictures that the choice was made on")

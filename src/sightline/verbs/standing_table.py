@@ -19,7 +19,8 @@ def leaderboard(board: Leaderboard) -> list[RenderableType]:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("candidate", no_wrap=True)
-    for heading in ("right" if board.measure == "top1" else "average precision", "ms", "parameters", "file", "training"):
+    measure = {"top1": "right", "map50": "mAP@.5"}.get(board.measure, "average precision")
+    for heading in (measure, "ms", "parameters", "file", "training"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("beside the best", overflow="fold")
     for one in board.entries:

@@ -324,8 +324,10 @@ def _data(data: Path, val: Path | None, seed: int, *, whole: bool) -> tuple[Data
         if finding.severity == "warning":
             progress.note(f"{finding.kind}: {finding.message}")
     if seen.failures:
-        dataset = without(dataset, {failure.picture for failure in seen.failures})
-        dataset = dataset.model_copy(update={"failures": (*dataset.failures, *seen.failures)})
+        unreadable = {failure.picture for failure in seen.failures}
+        dataset = without(dataset, unreadable)
+        others = (failure for failure in dataset.failures if failure.picture not in unreadable)
+        dataset = dataset.model_copy(update={"failures": (*others, *seen.failures)})
     return split(dataset, seen, seed=seed), seen, findings, [parent for parent in parents if parent]
 
 
