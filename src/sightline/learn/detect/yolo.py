@@ -32,8 +32,8 @@ RARE = 0.01  # what a new head says of every class: most places show nothing (ar
 class Shape:
     """Channels of neck and head, blocks in each tower; `light`: 3 x 3 depthwise and 1 x 1 instead of 3 x 3.
 
-    Learning in bfloat16, 96 plain channels cost as much as 128 light ones: 16 ms both ways on 52 x 52, batch 8, one core. Kernels
-    of 5 x 5 are what others take for light heads; oneDNN's gradients of them take 150 ms.
+    Learning in bfloat16, 96 plain channels cost as much as 128 light ones: 16 ms both ways on 52 x 52, batch 8, one core.
+    Others take 5 x 5 kernels for light heads; oneDNN's gradients of them take 150 ms.
     """
 
     width: int
