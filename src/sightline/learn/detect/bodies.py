@@ -6,7 +6,6 @@ Knows neither heads nor losses. Weights come in the order of backbones.py: folde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -22,13 +21,18 @@ class Body(nn.Module):
     channels: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def __init__(self, network: Any, strides: Sequence[int]) -> None:
-        """`network` of timm; what comes after the last map is cut off. UsageError when it has no map of one of the strides."""
+    def __init__(self, network: Any, strides: Sequence[int], last: int | None = None) -> None:
+        """`network` of timm; what comes after the last map is cut off. `last`: the stage of the last map, where its kernels
+        were spread and its maps are as large as those of the stage before.
+        """
         super().__init__()
         from timm.models._features import FeatureGetterNet
 
         found = {info["reduction"]: place for place, info in enumerate(network.feature_info)}
-        self.maps = FeatureGetterNet(network, out_indices=[found[stride] for stride in strides], norm=False)
+        places = [found[stride] for stride in strides]
+        if last is not None:
+            places[-1] = last
+        self.maps = FeatureGetterNet(network, out_indices=places, norm=False)
         self.channels = tuple(self.maps.feature_info.channels())
         self.strides = tuple(strides)
 
@@ -46,11 +50,9 @@ def body_of(
     Raises UsageError for a network without a pyramid of maps (AlexNet, transformers of one resolution), DataError for weights
     that do not fit.
     """
-    more: dict[str, Any] = {"output_stride": dilated} if dilated else {}
     if start is None:
-        network: Any = as_published(name, size, more)
+        network: Any = as_published(name, size)
     else:
-        start = replace(start, options=(*start.options, *more.items()))
         network = cast(Any, build(start)[0]).network
     reductions = [info.get("reduction") for info in getattr(network, "feature_info", None) or ()]
     missing = [stride for stride in strides if stride not in reductions]
@@ -59,5 +61,24 @@ def body_of(
             f"{name} has no maps at strides {', '.join(map(str, strides))}, which a detector needs",
             hint="choose a network with stages, such as mobilenetv2_100, resnet18 or convnext_tiny",
         )
-    body = Body(network, strides)
-    return body.train()
+    last = _dilate(network, dilated) if dilated else None
+    return Body(network, strides, last).train()
+
+
+def _dilate(network: Any, stride: int) -> int | None:
+    """Spread the kernels behind the last map of `stride` instead of shrinking further; the stage that then is the last."""
+    stages = network.feature_info
+    place = next(place for place, info in enumerate(stages) if info["reduction"] == stride)
+    if place + 1 == len(stages):
+        return None
+    kept, behind, spread = str(stages[place]["module"]), False, False
+    for name, module in network.named_modules():
+        if behind and not name.startswith(f"{kept}.") and isinstance(module, nn.Conv2d):
+            if max(module.stride) > 1:
+                module.stride, spread = (1, 1), True
+            elif spread and max(module.kernel_size) > 1:
+                module.dilation = (2, 2)
+                if not isinstance(module.padding, str):
+                    module.padding = (2 * module.padding[0], 2 * module.padding[1])
+        behind = behind or name == kept
+    return place + 1
