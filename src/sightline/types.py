@@ -25,6 +25,10 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+def _none(value: tuple[str, ...]) -> bool:
+    return not value
+
+
 class Mask(Record):
     """Which pixels of the upright picture are meant: run lengths down the columns, as COCO's compressed `counts`."""
 
@@ -49,7 +53,7 @@ class Annotation(Record):
         description="of each keypoint as in COCO: 0 not labelled (it lies at 0, 0), 1 hidden, 2 seen; None: all seen",
     )
     traits: tuple[Trait, ...] = Field(
-        default=(), description="as COCO (iscrowd), VOC and Open Images say, in alphabetical order"
+        default=(), exclude_if=_none, description="as COCO (iscrowd), VOC and Open Images say, in alphabetical order"
     )
     track: int | None = Field(default=None, description="of an object that is followed through a video; from 1")
     text: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 from sightline import progress
-from sightline.data.roadsigns import CLASSES, draw_road_signs, draw_scene, draw_sign, folders
+from sightline.data.readers import read
+from sightline.data.roadsigns import CLASSES, draw_road_signs, draw_scene, draw_scenes, draw_sign, folders
+from sightline.data.roadsigns.clutter import THINGS, thing
 from sightline.data.roadsigns.faces import FACES, face, style
-from sightline.data.roadsigns.pen import GLYPHS, inset, regular
+from sightline.data.roadsigns.pen import GLYPHS, Pen, inset, regular
 from sightline.data.roadsigns.picture import MOST_COVERED, _cover, as_jpeg
 from sightline.data.roadsigns.weather import WEATHERS
 from sightline.errors import StorageError, UsageError
@@ -285,3 +288,67 @@ def test_refuses_impossible_numbers(tmp_path: Path, wrong: dict[str, int]) -> No
     with pytest.raises(UsageError, match=next(iter(wrong))):
         draw_road_signs(tmp_path / "set", **wrong)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- scenes with other things
+
+
+def test_clutter_is_no_sign_and_no_two_are_alike() -> None:
+    sides = [np.asarray(drawing.image, np.int16) for drawing in _each_thing()]
+    assert len(sides) == len(THINGS) >= 10
+    faces_ = [np.asarray(face(label, style(rng(0)), 64).convert("RGBA"), np.int16) for label in CLASSES]
+    for number, one in enumerate(sides):
+        assert one[..., 3].mean() > 30, THINGS[number].__name__
+        assert min(np.abs(one - other).mean() for other in faces_) > 8, THINGS[number].__name__
+    assert thing(rng(1), 32).size == (32, 32)
+
+
+def _each_thing() -> list[Pen]:
+    found = []
+    for number, draw in enumerate(THINGS):
+        pen = Pen(64)
+        draw(pen, rng(number))
+        found.append(pen)
+    return found
+
+
+def test_signs_are_never_under_clutter() -> None:
+    bare = draw_scene(rng(5), (320, 240), signs=3)
+    assert bare.annotations == draw_scene(rng(5), (320, 240), signs=3, clutter=0).annotations
+    for seed in range(6):
+        full = draw_scene(rng(13, seed), (320, 240), signs=3, clutter=9, classes=("stop", "parking"))
+        assert {one.label for one in full.annotations} <= {"stop", "parking"}
+        for one in full.annotations:
+            assert one.box is not None
+            assert 0 <= one.box[0] < one.box[2] <= 320
+
+
+@pytest.mark.parametrize("format", ["coco", "voc", "yolo"])
+def test_a_folder_of_scenes(tmp_path: Path, format: str) -> None:
+    heard: list[progress.Event] = []
+    with progress.listen(heard.append):
+        out = draw_scenes(tmp_path / "scenes", 12, seed=2, format=format, classes=("stop", "give-way"), workers=1)
+    assert not [event.note for event in heard if event.note]
+    dataset = read(out)
+    assert (dataset.kind, dataset.task, dataset.failures) == (format, "detection", ())
+    assert set(dataset.classes) <= {"stop", "give-way"}
+    assert Counter(item.split for item in dataset.items) == {"train": 10, "test": 2}
+    marks = [mark for item in dataset.items for mark in item.truth]
+    assert len(marks) >= 12
+    assert all(mark.box for mark in marks)
+    if format == "coco":
+        assert all(mark.polygon and len(mark.keypoints or ()) == 4 for mark in marks)
+        assert dataset.skeletons["stop"].points[0] == "top-left"
+    before = contents(out)
+    assert draw_scenes(out, 12, seed=2, format=format, classes=("give-way", "stop")) == out
+    assert contents(out) == before
+    with pytest.raises(StorageError, match="other street scenes"):
+        draw_scenes(out, 13, seed=2, format=format, classes=("stop", "give-way"))
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_scenes_that_cannot_be_drawn(tmp_path: Path) -> None:
+    for wish in ({"count": 3}, {"format": "csv"}, {"classes": ("stop", "dragon")}):
+        with pytest.raises(UsageError):
+            draw_scenes(tmp_path / "x", **wish)  # type: ignore[arg-type]
+    assert not (tmp_path / "x").exists()

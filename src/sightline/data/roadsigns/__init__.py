@@ -7,3 +7,4 @@ from sightline.data.roadsigns.folders import draw_road_signs as draw_road_signs
 from sightline.data.roadsigns.picture import Drawn as Drawn
 from sightline.data.roadsigns.picture import draw_scene as draw_scene
 from sightline.data.roadsigns.picture import draw_sign as draw_sign
+from sightline.data.roadsigns.scenes import draw_scenes as draw_scenes

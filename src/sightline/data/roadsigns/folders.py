@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,10 +25,13 @@ from sightline.settings import settings
 
 VERSION = 1  # raise it when the same seed gives other pictures
 TEST_SHARE = 0.2
+_SAID = frozenset({"label", "box", "polygon", "keypoints", "text", "origin"})
 SMALLEST = 3 * len(CLASSES)
 PER_JOB = 60
 WORTH_A_POOL = 400  # below this many pictures, starting processes takes longer than drawing
 
+J = TypeVar("J")
+R = TypeVar("R")
 Job = tuple[str, str, int, int, Sequence[int]]  # folder, split, seed, size, indices
 
 
@@ -49,7 +53,7 @@ def draw_road_signs(out: Path, count: int = 2400, seed: int = 0, *, size: int = 
     if seed < 0:
         raise UsageError(f"seed must be 0 or more, got {seed}")
     manifest = {"what": "road signs", "version": VERSION, "count": count, "seed": seed, "size": size}
-    found = _manifest(out)
+    found = manifest_of(out, "road signs")
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]) and found != manifest:
         what = f"other road signs ({json.dumps(found)})" if found else "something else"
         raise StorageError(f"{out} holds {what}", hint="choose another folder, or remove this one first")
@@ -67,12 +71,13 @@ def read_annotations(out: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (out / "annotations.jsonl").read_text().splitlines()]
 
 
-def _manifest(out: Path) -> dict[str, object] | None:
+def manifest_of(out: Path, what: str) -> dict[str, object] | None:
+    """The manifest of a folder that was drawn here; None where there is none, or one of something else."""
     try:
         found = json.loads((out / "manifest.json").read_text())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and found.get("what") == "road signs" else None
+    return found if isinstance(found, dict) and found.get("what") == what else None
 
 
 def _complete(out: Path, count: int) -> bool:
@@ -95,28 +100,27 @@ def _draw(part: Path, count: int, seed: int, size: int, workers: int) -> Iterato
             for start in range(0, pictures, PER_JOB)
         ]
     with progress.task("Drawing road signs", count) as work:
-        done = 0
-        if workers > 1 and count >= WORTH_A_POOL:
-            try:
-                for rows in _in_processes(jobs, workers):
-                    done += 1
-                    work.advance(len(rows))
-                    yield from rows
-            except BrokenProcessPool:  # a script without `if __name__ == "__main__"`, or no processes allowed here
-                progress.note("no worker processes here: drawing on one core")
-        for job in jobs[done:]:
-            rows = draw_job(job)
+        for rows in in_processes(draw_job, jobs, workers if count >= WORTH_A_POOL else 1):
             work.advance(len(rows))
             yield from rows
 
 
-def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[list[dict[str, object]]]:
-    # spawn: forking a process that has threads (onnxruntime, BLAS) can hang
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), initializer=_ignore_interrupts)
-    try:
-        yield from pool.map(draw_job, jobs)
-    finally:
-        pool.shutdown(cancel_futures=True)
+def in_processes(draw: Callable[[J], list[R]], jobs: Sequence[J], workers: int) -> Iterator[list[R]]:
+    """`draw` of every job, in order, on that many cores; on one where no worker processes may be started."""
+    done = 0
+    if workers > 1:
+        # spawn: forking a process that has threads (onnxruntime, BLAS) can hang
+        pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), initializer=_ignore_interrupts)
+        try:
+            for rows in pool.map(draw, jobs):
+                done += 1
+                yield rows
+        except BrokenProcessPool:  # a script without `if __name__ == "__main__"`, or no processes allowed here
+            progress.note("no worker processes here: drawing on one core")
+        finally:
+            pool.shutdown(cancel_futures=True)
+    for job in jobs[done:]:
+        yield draw(job)
 
 
 def _ignore_interrupts() -> None:
@@ -134,6 +138,6 @@ def draw_job(job: Job) -> list[dict[str, object]]:
         file = f"{split}/{label}/{label}-{index:05d}.jpg"
         Path(folder, file).write_bytes(as_jpeg(rng, drawn.picture))
         row: dict[str, object] = {"file": file, "split": split, "width": size, "height": size, "conditions": drawn.conditions}
-        row |= drawn.annotations[0].model_dump(mode="json", exclude={"score"})
+        row |= drawn.annotations[0].model_dump(mode="json", include=_SAID)
         rows.append(row)
     return rows

@@ -6,6 +6,7 @@ Gives pictures with annotations; knows nothing of files.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw
 
 from sightline.data.roadsigns import weather
+from sightline.data.roadsigns.clutter import thing
 from sightline.data.roadsigns.faces import CLASSES, FACES, face, style
 from sightline.data.roadsigns.ground import LOUD, ground
 from sightline.types import Annotation
@@ -48,31 +50,54 @@ def draw_sign(rng: np.random.Generator, label: str, size: int) -> Drawn:
     return _shot(rng, canvas, (annotation,), conditions, unit)
 
 
-def draw_scene(rng: np.random.Generator, size: tuple[int, int] = (320, 240), signs: int = 4) -> Drawn:
+def draw_scene(
+    rng: np.random.Generator,
+    size: tuple[int, int] = (320, 240),
+    signs: int = 4,
+    *,
+    clutter: int = 0,
+    classes: Sequence[str] = CLASSES,
+) -> Drawn:
     """A street of `size` (width, height) pixels with up to `signs` smaller signs that do not overlap, for detection work.
 
-    A sign that finds no free place in twenty tries is left out, so a crowded small picture holds fewer.
+    `clutter`: other things of the same sizes, shapes and colours, behind the signs and never over them. What finds no free
+    place in twenty tries is left out, so a crowded small picture holds less.
     """
     width, height = size
     unit = min(size) / 96
     canvas = ground(rng, width, height)
     taken: list[tuple[float, float, float]] = []
+    for _ in range(clutter):
+        if place := _free(rng, size, taken, 0.55):
+            x, y, side = place
+            taken.append(place)
+            _paste(canvas, _worn(rng, thing(rng, max(24, round(side * OVERSAMPLING)))), _plane(rng, (x, y), side))
     annotations, conditions = [], []
     for _ in range(signs):
-        side = min(size) * float(rng.uniform(0.1, 0.34))
-        for _try in range(20):
-            x, y = (float(v) for v in rng.uniform((side * 0.6, side * 0.6), (width - side * 0.6, height - side * 0.6)))
-            if all(np.hypot(x - tx, y - ty) > 0.75 * (side + other) for tx, ty, other in taken):
-                break
-        else:
+        place = _free(rng, size, taken, 0.75)
+        if place is None:
             continue
-        taken.append((x, y, side))
+        x, y, side = place
+        taken.append(place)
         plane = _plane(rng, (x, y), side)
         _pole(rng, canvas, plane, unit * side / min(size))
-        annotation, covered = _put(rng, canvas, str(rng.choice(CLASSES)), plane, side)
+        annotation, covered = _put(rng, canvas, str(rng.choice(np.array(classes))), plane, side)
         annotations.append(annotation)
         conditions += ["covered"] if covered and "covered" not in conditions else []
     return _shot(rng, canvas, tuple(annotations), conditions, unit * 0.6)
+
+
+def _free(
+    rng: np.random.Generator, size: tuple[int, int], taken: Sequence[tuple[float, float, float]], apart: float
+) -> tuple[float, float, float] | None:
+    """(x, y, side) of a place for something of a random size, `apart` sides away from the others; None when there is none."""
+    width, height = size
+    side = min(size) * float(rng.uniform(0.1, 0.34))
+    for _try in range(20):
+        x, y = (float(v) for v in rng.uniform((side * 0.6, side * 0.6), (width - side * 0.6, height - side * 0.6)))
+        if all(np.hypot(x - tx, y - ty) > apart * (side + other) for tx, ty, other in taken):
+            return x, y, side
+    return None
 
 
 def _plane(rng: np.random.Generator, centre: tuple[float, float], side: float) -> Matrix:
@@ -120,7 +145,17 @@ def _put(rng: np.random.Generator, canvas: Image.Image, label: str, plane: Matri
     covered = rng.random() < 0.3
     if covered:
         plate = _cover(rng, plate)
-    corners = _project(plane, [(-1, -1), (1, -1), (1, 1), (-1, 1)])
+    _paste(canvas, plate, plane)
+    return _annotation(label, plane, _corners(plane), canvas.size), covered
+
+
+def _corners(plane: Matrix) -> NDArray[np.float64]:
+    return _project(plane, [(-1, -1), (1, -1), (1, 1), (-1, 1)])
+
+
+def _paste(canvas: Image.Image, plate: Image.Image, plane: Matrix) -> None:
+    """Put a plate that shows the square -1..1 into the picture in perspective."""
+    corners = _corners(plane)
     left, top = np.floor(corners.min(axis=0)).astype(int) - 1
     right, bottom = np.ceil(corners.max(axis=0)).astype(int) + 2
     # plate pixels <- window pixels, both enlarged by the oversampling: what PIL's PERSPECTIVE wants
@@ -133,7 +168,6 @@ def _put(rng: np.random.Generator, canvas: Image.Image, label: str, plane: Matri
     seen = premultiplied.transform(big, Image.Transform.PERSPECTIVE, back.tolist(), Image.Resampling.BILINEAR)
     small = seen.reduce(OVERSAMPLING).convert("RGBA")
     canvas.paste(small, (int(left), int(top)), small)
-    return _annotation(label, plane, corners, canvas.size), covered
 
 
 def _annotation(label: str, plane: Matrix, corners: NDArray[np.float64], size: tuple[int, int]) -> Annotation:
