@@ -1,4 +1,5 @@
-"""Models that benchmarks need and training would not make: the ImageNet classifier of the weights folder as a bundle."""
+"""Models that benchmarks need and training would not make: the ImageNet classifier of the weights folder, a detector that has
+learnt nothing."""
 
 from __future__ import annotations
 
@@ -34,6 +35,46 @@ def imagenet_mobilenet(out: Path) -> Path:
     recipe = Recipe(size="small", way="probe", why="the weights' own head", backbone=start.name, weights=start.weights, seed=0)
     card = Card(id="", name="imagenet", task="multiclass", classes=classes, input=start.input, recipe=recipe)
     return write_bundle(out, card, {"model.onnx": onnx})
+
+
+def untrained_detector(out: Path, name: str = "yolo-tiny", size: int = 320, classes: int = 20) -> Path:
+    """A detector of our own as it is before its first step: as fast as a trained one."""
+    import io
+    import json
+    import warnings
+
+    import torch
+
+    from sightline.learn.detect.names import Wish, named
+    from sightline.runtime.bundle import write_bundle
+    from sightline.types import Card, Recipe
+
+    names = tuple(f"class {number:02d}" for number in range(classes))
+    entry, backbone = named(name)
+    from importlib import import_module
+
+    module, _, function = entry.build.partition(":")
+    built = getattr(import_module(module), function)(Wish(entry=entry, classes=names, size=size, backbone=backbone))
+    network = built.network.eval()
+    stream = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network.exported().eval(),
+            (torch.zeros(1, size, size, 3, dtype=torch.uint8),),
+            stream,
+            dynamo=False,
+            input_names=["image"],
+            output_names=list(network.outputs),
+            opset_version=17,
+        )
+    recipe = Recipe(size="tiny", way="detect", why="for a benchmark", backbone=name, weights=built.weights, seed=0)
+    card = Card(id="", name=name, task="detection", classes=names, input=built.input, recipe=recipe)
+    import onnx
+
+    model = onnx.load_from_string(stream.getvalue())
+    onnx.helper.set_model_props(model, {"sightline.classes": json.dumps(names), "sightline.task": "detection"})
+    return write_bundle(out, card, {"model.onnx": model.SerializeToString()})
 
 
 if __name__ == "__main__":
