@@ -219,7 +219,7 @@ def test_goes_on_alone_when_no_process_can_be_started(signs: Path, tmp_path: Pat
         raise folders.BrokenProcessPool("no processes")
 
     monkeypatch.setattr(folders, "WORTH_A_POOL", 1)
-    monkeypatch.setattr(folders, "_in_processes", broken)
+    monkeypatch.setattr(folders, "_in_pool", broken)
     events: list[progress.Event] = []
     with progress.listen(events.append):
         alone = draw_road_signs(tmp_path / "alone", count=100, seed=3, workers=2)

@@ -25,7 +25,7 @@ from sightline.settings import settings
 
 VERSION = 1  # raise it when the same seed gives other pictures
 TEST_SHARE = 0.2
-_SAID = frozenset({"label", "box", "polygon", "keypoints", "text", "origin"})
+_SAID = {"label", "box", "polygon", "keypoints", "text", "origin"}
 SMALLEST = 3 * len(CLASSES)
 PER_JOB = 60
 WORTH_A_POOL = 400  # below this many pictures, starting processes takes longer than drawing
@@ -109,18 +109,23 @@ def in_processes(draw: Callable[[J], list[R]], jobs: Sequence[J], workers: int) 
     """`draw` of every job, in order, on that many cores; on one where no worker processes may be started."""
     done = 0
     if workers > 1:
-        # spawn: forking a process that has threads (onnxruntime, BLAS) can hang
-        pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), initializer=_ignore_interrupts)
         try:
-            for rows in pool.map(draw, jobs):
+            for rows in _in_pool(draw, jobs, workers):
                 done += 1
                 yield rows
         except BrokenProcessPool:  # a script without `if __name__ == "__main__"`, or no processes allowed here
             progress.note("no worker processes here: drawing on one core")
-        finally:
-            pool.shutdown(cancel_futures=True)
     for job in jobs[done:]:
         yield draw(job)
+
+
+def _in_pool(draw: Callable[[J], list[R]], jobs: Sequence[J], workers: int) -> Iterator[list[R]]:
+    # spawn: forking a process that has threads (onnxruntime, BLAS) can hang
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), initializer=_ignore_interrupts)
+    try:
+        yield from pool.map(draw, jobs)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _ignore_interrupts() -> None:
