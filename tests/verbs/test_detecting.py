@@ -75,7 +75,7 @@ def learnt(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The requests that came to training."""
     requests: list[Any] = []
 
-    def learn(dataset: Dataset, request: Any, run: Path) -> StandIn:
+    def learn(dataset: Dataset, request: Any, run: Path, *, salvage: bool = False) -> StandIn:
         requests.append(request)
         name = request.backbone or "yolo-small"
         size = 96 if "tiny" in name else 160
@@ -200,9 +200,9 @@ def test_wishes_are_refused_where_the_data_turn_out_to_have_boxes(learnt: list[A
     with pytest.raises(UsageError, match="--tune does not go with a detector") as refused:
         train(data, tune=True, minutes=1)
     assert "--way fine-tune" in refused.value.hint
-    with pytest.raises(UsageError, match="resnet18 is no detector") as refused:
-        train(data, backbone="resnet18")
-    assert "yolo-small:resnet18" in refused.value.hint
+    assert not learnt
+    train(data, backbone="resnet18", out=tmp_path / "model")
+    assert learnt[0].backbone == "resnet18", "a network that is no detector becomes the body of one"
 
 
 def test_a_detector_needs_boxes(learnt: list[Any], tmp_path: Path) -> None:

@@ -211,19 +211,24 @@ def advice(scores: DetectionScores, train: Mapping[str, int] | None = None) -> t
         (low, poor), (high, good) = min(there), max(there)
         points = f"mAP {100 * low:.0f} % against {100 * high:.0f} %"
         text = f"{poor.capitalize()} objects are found much worse than {good} ones ({points})"
-        said.append(text + (": a larger --input-size helps" if poor == "small" else ""))
-    unreached = [name for name, one in scores.classes.items() if not one.reached and one.support]
-    if unreached:
-        said.append(f"no score gives what was wanted for {', '.join(unreached[:5])}: these are not given at all")
+        said.append(text + (": a larger --input-size helps." if poor == "small" else "."))
+    unreached = [(name, one) for name, one in scores.classes.items() if not one.reached and one.support]
+    never = [name for name, one in unreached if one.threshold >= 1]
+    if never:
+        said.append(f"No score gives the wanted precision for {', '.join(never[:5])}: these are not given at all.")
+    blind = [name for name, one in unreached if one.threshold < 1]
+    if blind:
+        said.append(f"Nothing right was found of {', '.join(blind[:5])}: train for longer, or look at their boxes.")
     silent = [name for name, one in scores.classes.items() if not one.support]
     if silent:
-        said.append(f"the tested pictures show no {', '.join(silent[:5])}: nothing is known about how well it is found")
+        said.append(f"The tested pictures show no {', '.join(silent[:5])}: nothing is known about how well it is found.")
     if train:
         rare = [name for name in scores.classes if 0 < train.get(name, 0) < 20]
         if rare:
-            said.append(f"few examples: {', '.join(f'{name} ({train[name]})' for name in rare[:5])}; 50 or more of each help")
+            few = ", ".join(f"{name} ({train[name]})" for name in rare[:5])
+            said.append(f"Few examples to learn from: {few}; 50 or more of each help.")
     if scores.n < 30:
-        said.append(f"{scores.n} pictures are few: the intervals say how far the numbers could be off")
+        said.append(f"{scores.n} pictures are few: the intervals say how far the numbers could be off.")
     return tuple(said)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 NOT_FOR_DETECTORS: Mapping[str, object] = {
     **dict.fromkeys(("features", "classifier", "cell", "frames", "pretrain", "denoiser", "teacher", "effort", "folds"), None),
     **dict.fromkeys(("search", "trials", "max_parameters", "max_size", "max_latency"), None),
-    **{"tune": False, "prepare": "", "augment": None},
+    "tune": False,
 }
 WHOLE = "for whole pictures, without their boxes, add --way fine-tune, probe, scratch or classic"
 
@@ -86,19 +86,9 @@ def _refuse(wishes: Mapping[str, Any]) -> None:
         if wishes.get(name, usual) != usual:
             option = "--" + name.replace("_", "-")
             raise UsageError(f"{option} does not go with a detector", hint=f"leave out {option}, or {WHOLE}")
-    fit, balance, backbone = wishes.get("fit"), wishes.get("balance", "auto"), wishes.get("backbone")
+    fit = wishes.get("fit")
     if fit not in (None, "pad"):
         raise UsageError(f"a detector sees the whole picture: --fit pad, got {fit}", hint="leave out --fit")
-    if balance not in ("auto", "none", "sampler", "sampler-full", "weights"):
-        raise UsageError(f"--balance {balance} does not go with a detector", hint="leave out --balance")
-    if backbone is not None and not wishes.get("compare"):
-        from sightline.learn.detect.names import DIAL, is_detector
-
-        if not is_detector(backbone):
-            raise UsageError(
-                f"these data have boxes, and {backbone} is no detector",
-                hint=f"--backbone {DIAL['small']}:{backbone} puts it into one; {WHOLE}",
-            )
 
 
 def request_for(request: TrainRequest, dataset: Dataset, wishes: Mapping[str, Any]) -> TrainRequest:
@@ -112,11 +102,11 @@ def request_for(request: TrainRequest, dataset: Dataset, wishes: Mapping[str, An
     return replace(request, way="detect", fit="pad")
 
 
-def learn(dataset: Dataset, request: TrainRequest, run: Path) -> TrainedDetector:
+def learn(dataset: Dataset, request: TrainRequest, run: Path, *, salvage: bool = False) -> TrainedDetector:
     """Train one. Raises what learn.detect.way.fit_detector raises."""
     from sightline.learn.detect.way import fit_detector
 
-    return fit_detector(dataset, request, run)
+    return fit_detector(dataset, request, run, salvage=salvage)
 
 
 def contenders(compare: str, base: TrainRequest) -> tuple[Contender, ...]:
@@ -164,6 +154,7 @@ def store(target: Path, work: Work, trained: TrainedDetector, *, replace: bool, 
 
     dataset, seen, findings = work.dataset, work.seen, work.findings
     card = card_of(target.name, dataset, trained)
+    card = card.model_copy(update={"dataset": {**card.dataset, "picture_side": _picture_side(dataset, seen)}})
     detector, seed = Detector(card, trained.onnx), trained.recipe.seed
     scored_on: Split = "test" if dataset.part("test") else "val"
     val = seeing.seek(detector, dataset.part("val"))
@@ -217,6 +208,12 @@ def _result(target: Path, card: Card, scored_on: Split, advice: tuple[str, ...],
         findings=work.findings,
         failures=work.dataset.failures,
     )
+
+
+def _picture_side(dataset: Dataset, seen: Survey) -> int:
+    """The median longer side of the training pictures, in pixels: what `predict --tiles auto` takes as usual."""
+    known = seen.aligned(dataset.model_copy(update={"items": dataset.part("train")}))
+    return round(float(np.median(np.maximum(known.widths, known.heights)))) if len(known.uris) else 0
 
 
 def _baselines(dataset: Dataset, seen: Survey, items: tuple[Item, ...], seed: int) -> dict[str, Score]:

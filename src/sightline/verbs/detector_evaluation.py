@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 def evaluated(data: Path, bundle: Bundle, report: Path | None, *, seed: int = 0, precision: float | None = None) -> Evaluation:
     """Measure a detector on pictures with boxes that it has not seen."""
+    from sightline.data.classes import whole_pictures
     from sightline.data.health import check as health
     from sightline.data.survey import survey
     from sightline.files import write_text
@@ -34,7 +35,7 @@ def evaluated(data: Path, bundle: Bundle, report: Path | None, *, seed: int = 0,
     tested = dataset.model_copy(update={"items": _tested(dataset, bundle.card)})
     seen = survey(tested)
     leaks = outcome.seen_before(bundle, seen, tested.items)
-    findings = (*leaks, *(one for one in health(tested, seen) if one.kind in WORTH_SAYING))
+    findings = (*leaks, *(one for one in health(whole_pictures(tested), seen) if one.kind in WORTH_SAYING))
     sought = seeing.seek(Detector(bundle.card, bundle.onnx), tested.items)
     scores = sought.scores(bundle.card.classes, thresholds=bundle.card.thresholds, precision=precision, seed=seed)
     advice = (*(finding.message for finding in leaks), *seeing.said(scores, bundle.card))

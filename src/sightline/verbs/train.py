@@ -198,7 +198,7 @@ def _made(work: Work, request: TrainRequest, how: _How) -> TrainResult:
     if "search" in bench:
         return searching.made(work, request, bench, target, goal=run / _GOAL, again=how.replace)
     if request.way == "detect":
-        found = detecting.learn(work.dataset, request, run)
+        found = detecting.learn(work.dataset, request, run, salvage=True)
         write_text(run / _GOAL, str(target.absolute()))
         result = detecting.store(target, work, found, replace=how.replace, precision=how.precision).result
         _refuse_broken(found.broken, target, run)
@@ -317,7 +317,7 @@ def _data(data: Path, val: Path | None, seed: int, *, whole: bool) -> tuple[Data
     progress.note(_said(dataset))
     seen = survey(dataset)
     dataset = with_hashes(dataset, seen.sha256)
-    findings = tuple(check(dataset, seen))
+    findings = tuple(check(whole_pictures(dataset), seen))  # counts pictures, not boxes
     for finding in findings:
         if finding.severity == "error":
             raise DatasetError(finding.message, hint=finding.fix)
@@ -434,8 +434,9 @@ def show(result: TrainResult) -> RenderableType:
         rows.append(Text(f"- {result.cross_validation.about}"))
     if result.failures:
         first = result.failures[0]
+        what = "boxes or pictures" if any("box" in one.error.code for one in result.failures) else "pictures"
         rows.append(
-            Text(f"{len(result.failures)} pictures left out, the first: {first.picture}: {first.error.message}", "yellow")
+            Text(f"{len(result.failures)} {what} left out, the first: {first.picture}: {first.error.message}", "yellow")
         )
     rows.append(Text(f"next: sightline predict PICTURE --model {result.model}"))
     return Group(*rows)
