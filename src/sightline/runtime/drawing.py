@@ -55,7 +55,7 @@ def drawn(pixels: Pixels, objects: Sequence[Annotation], classes: Sequence[str],
     if scale > 1:
         image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(image)
-    line = max(1, round(max(image.size) / 400))
+    line = max(1, round(max(image.size) / 320))
     font = _font(max(11, round(max(image.size) / 55)))
     for one in ordered:
         _one(pen, one, colours.get(one.label, FIRST[0]), scale, line)
@@ -112,7 +112,7 @@ class _Sheet(NamedTuple):
 
 
 def _words(one: Annotation, *, scores: bool) -> str:
-    text = one.label if one.track is None else f"{one.label} {one.track}"
+    text = one.label if one.track is None else f"{one.label} #{one.track}"
     return f"{text} {one.score:.0%}" if scores and one.score is not None else text
 
 

@@ -166,7 +166,7 @@ class Recogniser(Protocol):
 
 
 def load(model: str | os.PathLike[str], threads: int | None = None) -> Recogniser:
-    """Load a model by path or name: a Model, or a Detector where objects are found; raises ModelNotFoundError, BundleError."""
+    """Load a model by path or name: a Model, a Detector, a Segmenter; raises ModelNotFoundError, BundleError."""
     bundle = read_bundle(model)
     return opened(bundle.card, bundle.onnx, threads)
 
@@ -177,6 +177,10 @@ def opened(card: Card, onnx: bytes, threads: int | None = None) -> Recogniser:
         from sightline.runtime.detector import Detector
 
         return Detector(card, onnx, threads)
+    if card.task == "segmentation":
+        from sightline.runtime.segmenter import Segmenter
+
+        return Segmenter(card, onnx, threads)
     return Model(card, onnx, threads)
 
 

@@ -77,7 +77,8 @@ class Segmenter:
     def predict(self, picture: Picture, name: str = "", top: int | None = None) -> Prediction:
         """The classes that are in a picture, the surest first; `top`: at most so many. Raises PictureError, NotFoundError."""
         start = time.perf_counter()
-        labels = told(self.field(picture), self.card)[:top]
+        field = self.field(picture)
+        labels = told(field, self.card)[:top]
         if not name and not isinstance(picture, bytes | np.ndarray):
             name = os.fspath(picture)
         return Prediction(
@@ -86,6 +87,7 @@ class Segmenter:
             took_ms=round((time.perf_counter() - start) * 1000, 3),
             model=self.card.id,
             decision=tuple(label.label for label in labels),
+            size=(field.classes.shape[1], field.classes.shape[0]),
         )
 
     def predict_many(

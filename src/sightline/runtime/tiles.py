@@ -53,7 +53,7 @@ def read_tiles(text: str, card: Card) -> Tiles | None:
     if word == "off":
         return None
     if word == "auto":
-        known = card.recipe.values.get("picture_side", 0 if card.layout == "sightline" else card.input.size)
+        known = card.dataset.get("picture_side", 0 if card.layout == "sightline" else card.input.size)
         side = int(known) if isinstance(known, int | float) else 0
         return Tiles(side, 3 * side) if side >= LEAST else None
     if not word.isdecimal() or not LEAST <= int(word[:9]) <= MOST:

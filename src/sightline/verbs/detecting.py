@@ -212,6 +212,8 @@ def _result(target: Path, card: Card, scored_on: Split, advice: tuple[str, ...],
 
 def _picture_side(dataset: Dataset, seen: Survey) -> int:
     """The median longer side of the training pictures, in pixels: what `predict --tiles auto` takes as usual."""
+    import numpy as np
+
     known = seen.aligned(dataset.model_copy(update={"items": dataset.part("train")}))
     return round(float(np.median(np.maximum(known.widths, known.heights)))) if len(known.uris) else 0
 

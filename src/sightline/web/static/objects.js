@@ -45,7 +45,7 @@ export function objects(result, card) {
     const shown = result.labels.filter(({ label, score }) => score >= (least ?? threshold(label)));
     const counts = new Map();
     for (const { label } of shown) counts.set(label, (counts.get(label) || 0) + 1);
-    const words = [...counts].flatMap(([label, count], index) => [index ? ", " : "", `${count} `, text(label)]);
+    const words = [...counts].flatMap(([label, count], index) => [index ? ", " : "", card.task === "detection" ? `${count} ` : "", text(label)]);
     title.replaceChildren(...(words.length ? words : ["Nothing found"]));
     value.textContent = least === null ? "" : percent(least);
     reset.hidden = least === null;
