@@ -85,6 +85,8 @@ def _kind(data: ReportData) -> str:
     if scores is None:
         if data.card is not None and data.card.task == "detection":
             return f"Detection report · objects with places · {len(data.card.classes):,} classes"
+        if data.card is not None and data.card.task == "segmentation":
+            return f"Segmentation report · a class for every pixel · {len(data.card.classes):,} classes"
         return "Report"
     task = {"binary": "one of two classes", "multiclass": "one class for each picture", "multilabel": "several labels"}
     return f"Recognition report · {task[scores.task]} · {len(scores.classes):,} classes"

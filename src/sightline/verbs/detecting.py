@@ -43,8 +43,9 @@ WHOLE = "for whole pictures, without their boxes, add --way fine-tune, probe, sc
 def places(way: str, backbone: str | None, compare: str | None, wishes: Mapping[str, Any]) -> bool | None:
     """Whether a detector is asked for: True by name, False for something else, None as the data say. UsageError."""
     from sightline.learn.detect.names import is_detector, named
+    from sightline.learn.detect.segment_way import paints
 
-    if way not in ("auto", "detect"):
+    if way not in ("auto", "detect", "segment"):
         if backbone is not None and is_detector(backbone):
             raise UsageError(f"{backbone} finds objects, which --way {way} does not", hint="leave out --way")
         return False
@@ -57,6 +58,9 @@ def places(way: str, backbone: str | None, compare: str | None, wishes: Mapping[
                 f"{finders[0]} says where things are, {other} does not: their scores cannot be compared",
                 hint="compare detectors with detectors",
             )
+        painter = next((part for part in finders if paints(part)), way if way == "segment" else None)
+        if painter:
+            raise UsageError(f"{painter} names pixels, and a comparison is of boxes", hint="leave out --compare")
         if way == "detect" or finders:
             for part in parts:
                 named(part)
@@ -65,7 +69,7 @@ def places(way: str, backbone: str | None, compare: str | None, wishes: Mapping[
     if backbone is not None and is_detector(backbone):
         named(backbone)
         return True
-    if way == "detect":
+    if way in ("detect", "segment"):
         return True
     return False if any(wishes.get(name) is not None for name in ("features", "classifier", "cell", "frames")) else None
 
@@ -93,13 +97,16 @@ def _refuse(wishes: Mapping[str, Any]) -> None:
 
 def request_for(request: TrainRequest, dataset: Dataset, wishes: Mapping[str, Any]) -> TrainRequest:
     """The request as a detector's. UsageError; DatasetError where the data do not say where things are."""
+    from sightline.learn.detect.segment_way import paints
+
     if dataset.task != "detection":
         raise DatasetError(
             "a detector learns from boxes, and these data have none",
             hint="give a folder with Pascal VOC, COCO or YOLO labels; or leave out --way to learn what pictures show",
         )
     _refuse(wishes)
-    return replace(request, way="detect", fit="pad")
+    pixels = request.way == "segment" or paints(request.backbone)
+    return replace(request, way="segment" if pixels else "detect", fit="pad")
 
 
 def learn(dataset: Dataset, request: TrainRequest, run: Path, *, salvage: bool = False) -> TrainedDetector:

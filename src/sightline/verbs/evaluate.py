@@ -10,6 +10,7 @@ from pydantic import Field
 from sightline.errors import DatasetError
 from sightline.measure.detection import ClassDetection, Fault
 from sightline.measure.scores import ClassScores
+from sightline.measure.segmentation import ClassPixels
 from sightline.types import Dataset, Failure, Finding, Item, Record, Score
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Evaluation(Record):
     """Scores with their intervals, overall and for each class."""
 
     scores: dict[str, Score]
-    classes: dict[str, ClassScores | ClassDetection]
+    classes: dict[str, ClassScores | ClassDetection | ClassPixels]
     report: str
     model: str
     pictures: int
@@ -64,6 +65,11 @@ def evaluate(
     from sightline.verbs import clip_training, detecting, outcome, resolve
 
     bundle = read_bundle(resolve.model(model))
+    if bundle.card.task == "segmentation":
+        from sightline.verbs.segmenting import evaluated as painted
+
+        detecting.check({"precision": precision}, False)
+        return painted(Path(data), bundle, report, seed=seed)
     finds = bundle.card.task == "detection"
     detecting.check({"precision": precision}, None if finds else False)
     if finds:
@@ -137,7 +143,7 @@ def show(result: Evaluation) -> RenderableType:
 
     from sightline.verbs.outcome import headline, score_text
 
-    if "map50" in result.scores:
+    if "map50" in result.scores or "miou" in result.scores:
         return _objects(result)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("class")
@@ -180,12 +186,14 @@ def _objects(result: Evaluation) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from sightline.verbs.detector_evaluation import show_classes
+    from sightline.verbs import detector_evaluation, segmenting
     from sightline.verbs.outcome import headline, score_text
+
+    rows = (segmenting if "miou" in result.scores else detector_evaluation).show_classes(result)
 
     others = [f"{name} {score_text(name, score)}" for name, score in result.scores.items() if name.startswith("map")]
     first = [Text(headline(result.scores, "pictures"), style="bold"), Text(), Text("  ".join(others), style="dim"), Text()]
-    return Group(*first, *show_classes(result), Text(), *_end(result))
+    return Group(*first, *rows, Text(), *_end(result))
 
 
 def _more(count: int, shown: int) -> str:

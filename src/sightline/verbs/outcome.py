@@ -166,7 +166,7 @@ def report_page(story: ReportData, answered: Answered, card: Card) -> str:
 
 def main_score(scores: Mapping[str, Score]) -> str:
     """The name of the score that answers "how good is it"."""
-    return next((name for name in ("top1", "map50", "map") if name in scores), next(iter(scores)))
+    return next((name for name in ("top1", "map50", "miou", "map") if name in scores), next(iter(scores)))
 
 
 def headline(scores: Mapping[str, Score], what: str = "new pictures") -> str:
@@ -176,6 +176,10 @@ def headline(scores: Mapping[str, Score], what: str = "new pictures") -> str:
         from sightline.verbs.detector_evaluation import headline as of_objects
 
         return of_objects(scores, what)
+    if "miou" in scores:
+        from sightline.verbs.segmenting import headline as of_pixels
+
+        return of_pixels(scores, what)
     if "top1" in scores:
         return (
             f"Right on {100 * one.value:.1f} of 100 {what} (95 % sure: {100 * one.low:.0f} to {100 * one.high:.0f}; "

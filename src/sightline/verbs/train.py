@@ -35,7 +35,9 @@ def train(
     size: Size = "small",
     minutes: float | None = None,
     seed: int = 0,
-    way: Literal["auto", "probe", "fine-tune", "scratch", "classic", "clip", "dbn", "autoencoder", "detect"] = "auto",
+    way: Literal[
+        "auto", "probe", "fine-tune", "scratch", "classic", "clip", "dbn", "autoencoder", "detect", "segment"
+    ] = "auto",
     backbone: str | None = None,
     features: str | None = None,
     classifier: str | None = None,
@@ -77,7 +79,8 @@ def train(
         way: probe (a head on frozen features: seconds), fine-tune, scratch; auto chooses from data, hardware and time.
             classic: no network at all, but --features and --classifier. clip: short videos, or folders of frames, as a whole.
             dbn, autoencoder: layers that learn without labels first, a deep belief network or a denoising autoencoder.
-            detect: what is where, which is what auto means where the data have boxes.
+            detect: what is where, which is what auto means where the data have boxes. segment: a class for every pixel,
+            from outlines or masks.
         backbone: A network by name, instead of the one the size means: see `sightline models zoo`; or any name of timm's.
             A detector: yolo-tiny, yolo-small, yolo-small:resnet18, ssdlite, faster-rcnn-mobilenet, ...
         cell: What remembers while a clip goes by: gru or lstm; the average of the frames is always tried beside it.
@@ -127,7 +130,12 @@ def train(
         raise UsageError(f"--minutes must be above 0, got {minutes:g}")
     objects = detecting.places(way, backbone, compare, {"features": features, "classifier": classifier, "cell": cell})
     _known(None if objects else backbone, input_size, seed)
-    asked: dict[str, Any] = {"size": size, "minutes": minutes, "seed": seed, "way": "detect" if objects else way}
+    asked: dict[str, Any] = {
+        "size": size,
+        "minutes": minutes,
+        "seed": seed,
+        "way": "detect" if objects and way == "auto" else way,
+    }
     asked |= {"backbone": backbone}
     asked |= {"input_size": input_size, "fit": fit, "balance": balance, **_changes(prepare, augment, plan)}
     asked |= _classic(asked, features, classifier)
@@ -201,6 +209,14 @@ def _made(work: Work, request: TrainRequest, how: _How) -> TrainResult:
         found = detecting.learn(work.dataset, request, run, salvage=True)
         write_text(run / _GOAL, str(target.absolute()))
         result = detecting.store(target, work, found, replace=how.replace, precision=how.precision).result
+        _refuse_broken(found.broken, target, run)
+        return result
+    if request.way == "segment":
+        from sightline.verbs import segmenting
+
+        found = segmenting.learn(work.dataset, request, run)
+        write_text(run / _GOAL, str(target.absolute()))
+        result = segmenting.store(target, work, found, replace=how.replace)
         _refuse_broken(found.broken, target, run)
         return result
     folds = bench.get("folds")

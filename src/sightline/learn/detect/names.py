@@ -59,6 +59,7 @@ class Built:
 
 
 _YOLO = "sightline.learn.detect.recipes:build_yolo"
+_SEGMENT = "sightline.learn.detect.segment:build"
 _PUBLISHED = "sightline.learn.detect.published:build"  # on torchvision
 
 
@@ -80,6 +81,18 @@ DETECTORS: dict[str, Entry] = {
         Entry("fcos", "one stage without anchors", _PUBLISHED, "BSD-3-Clause", 512, every=32, backbones=True),
         _more("mask-rcnn", "boxes and the object's pixels", "masks"),
         _more("keypoint-rcnn", "boxes and the object's keypoints", "keypoints"),
+        Entry("lraspp", "a class for every pixel, light", _SEGMENT, "BSD-3-Clause", 320, 64, 32, backbones=True, kind="pixels"),
+        Entry(
+            "deeplabv3",
+            "a class for every pixel, careful",
+            _SEGMENT,
+            "BSD-3-Clause",
+            416,
+            64,
+            32,
+            backbones=True,
+            kind="pixels",
+        ),
     )
 }
 DIAL: dict[Size, str] = {"tiny": "yolo-tiny", "small": "yolo-small", "medium": "yolo-medium", "large": "yolo-medium"}
