@@ -77,6 +77,16 @@ class Skeleton(Record):
     points: tuple[str, ...]
     links: tuple[tuple[int, int], ...] = ()
 
+    @property
+    def mirrored(self) -> tuple[int, ...]:
+        """For each keypoint the number of the one that stands at its place in a mirror: left and right change places."""
+        spots = {name.lower(): spot for spot, name in enumerate(self.points)}
+        sides = [
+            name.lower().replace("left", "right") if "left" in name.lower() else name.lower().replace("right", "left")
+            for name in self.points
+        ]
+        return tuple(spots.get(other, spot) for spot, other in enumerate(sides))
+
 
 class Facts(Record):
     """Where a picture comes from and what may be done with it; part of a dataset's identity."""

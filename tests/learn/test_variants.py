@@ -10,7 +10,8 @@ from pictures import drawn, encoded, pixels  # noqa: E402
 from sightline.errors import NotFoundError  # noqa: E402
 from sightline.learn.recipes import read_recipe  # noqa: E402
 from sightline.learn.variants import mixed, opened, variant  # noqa: E402
-from sightline.types import Annotation, Item  # noqa: E402
+from sightline.runtime.masks import pixels_of, to_mask  # noqa: E402
+from sightline.types import Annotation, Item, Skeleton  # noqa: E402
 
 pytestmark = pytest.mark.deep
 
@@ -68,6 +69,44 @@ def test_points_that_leave_keep_their_place_in_the_list():
         for found in variant(PICTURE, (one,), read_recipe("translate:0.4"), 0, number=number).truth:
             assert len(found.keypoints) == 10
             assert all(0 <= x <= 80 and 0 <= y <= 60 for x, y in found.keypoints)
+
+
+def test_masks_and_parts_follow_and_left_and_right_change_places():
+    parts = (((10.0, 10.0), (30.0, 10.0), (30.0, 40.0)), ((40.0, 5.0), (60.0, 5.0), (60.0, 25.0)))
+    there = np.zeros((60, 80), bool)
+    there[10:40, 10:30] = True
+    thing = Annotation(label="thing", box=(10, 5, 60, 40), rings=parts, mask=to_mask(there))
+    points = ((12.0, 11.0), (29.0, 39.0), (0.0, 0.0))
+    face = Annotation(label="face", box=(10, 10, 30, 40), keypoints=points, visibility=(2, 1, 0))
+    skeletons = {"face": Skeleton(points=("left eye", "right eye", "nose"))}
+    mirrored = 0
+    for number in range(8):
+        found = variant(PICTURE, (thing, face), read_recipe("flip"), 0, number=number, skeletons=skeletons).truth
+        if found == (thing, face):
+            continue
+        mirrored += 1
+        assert (pixels_of(found[0].mask) == there[:, ::-1]).all()
+        assert {frozenset(ring) for ring in found[0].rings} == {frozenset((80 - x, y) for x, y in ring) for ring in parts}
+        assert found[0].polygon is None
+        assert found[1].keypoints == ((51.0, 39.0), (68.0, 11.0), (0.0, 0.0))
+        assert found[1].visibility == (1, 2, 0)
+    assert mirrored
+
+
+def test_points_and_parts_outside_are_not_there_any_more():
+    one = Annotation(label="hand", box=(0, 0, 80, 60), keypoints=((2.0, 30.0), (40.0, 30.0), (78.0, 30.0)))
+    mask = np.zeros((60, 80), bool)
+    mask[:, :4] = True
+    strip = Annotation(label="strip", box=(0, 0, 4, 60), mask=to_mask(mask))
+    lost = gone = 0
+    for number in range(12):
+        found = variant(PICTURE, (one, strip), read_recipe("translate:0.4"), 0, number=number).truth
+        gone += len(found) < 2
+        for x, y in zip(found[0].keypoints, found[0].visibility or (2, 2, 2), strict=True):
+            lost += y == 0
+            assert (x == (0.0, 0.0)) == (y == 0)
+    assert lost > 2
+    assert gone > 2
 
 
 def test_a_large_picture_is_opened_smaller_with_its_marks(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from sightline.errors import DatasetError, SightlineError
 from sightline.files import write_bytes
 from sightline.progress import track
 from sightline.runtime.fitting import GREY
+from sightline.runtime.masks import outlines, pixels_of
 from sightline.types import Annotation, Dataset, Failure, Item
 
 if TYPE_CHECKING:
@@ -44,7 +46,9 @@ def write_sheet(dataset: Dataset, changes: Changes, file: Path, *, pictures: int
             failures.append(failure(item.name, error))
             continue
         numbers = range(1, VARIANTS + 1)
-        copies = [variant(first.pixels, first.truth, changes, seed, number=number, name=item.name) for number in numbers]
+        copies = [
+            variant(*first, changes, seed, number=number, name=item.name, skeletons=dataset.skeletons) for number in numbers
+        ]
         rows.append([first, *copies])
         chosen.append(item)
     if not rows:
@@ -97,11 +101,13 @@ def drawn(shown: Variant, inks: dict[str, str]) -> Image.Image:
 
 
 def _mark(pen: ImageDraw.ImageDraw, one: Annotation, ink: str, width: int) -> None:
-    if one.polygon:
-        pen.line([*one.polygon, one.polygon[0]], fill=ink, width=width)
+    for ring in one.rings or ((one.polygon,) if one.polygon else outlines(pixels_of(one.mask)) if one.mask else ()):
+        pen.line([*ring, ring[0]], fill=ink, width=width)
     if one.box:
         pen.rectangle(one.box, outline=ink, width=width)
-    for x, y in one.keypoints or ():
+    for (x, y), seen in zip(one.keypoints or (), one.visibility or repeat(2), strict=False):
+        if not seen:
+            continue
         pen.ellipse((x - 2 * width, y - 2 * width, x + 2 * width, y + 2 * width), fill=ink)
 
 

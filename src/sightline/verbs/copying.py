@@ -123,7 +123,9 @@ def _made(dataset: Dataset, changes: Changes, wished: list[int], workspace: Path
             truths = []
             for number, file in enumerate(files, 1):
                 name = dataset.items[place].name
-                copy = variant(picture.pixels, picture.truth, changes, seed, number=number, name=name)
+                copy = variant(
+                    picture.pixels, picture.truth, changes, seed, number=number, name=name, skeletons=dataset.skeletons
+                )
                 write_bytes(file, _encoded(copy.pixels), sync=False)
                 truths.append([one.model_dump(mode="json", exclude_none=True) for one in copy.truth])
             write_text(workspace / f"{place}.json", json.dumps(truths))

@@ -148,9 +148,8 @@ def names_text(classes: Sequence[str], splits: Sequence[str]) -> str:
 def keypoints_text(points: int, skeletons: Mapping[str, Skeleton], classes: Mapping[str, int]) -> str:
     """The lines about keypoints: how many a thing has, which change places in a mirror, and their names."""
     named = next(iter(skeletons.values()), None)
-    names_ = named.points if named else ()
-    names_ = named.points if named else ()
-    flip = [*mirrored(names_), *range(len(names_), points)]
+    swapped = named.mirrored if named else ()
+    flip = [*swapped, *range(len(swapped), points)]
     text = f"kpt_shape: [{points}, 3]\nflip_idx: [{', '.join(map(str, flip))}]\n"
     if skeletons:
         text += "kpt_names:\n"
@@ -159,18 +158,3 @@ def keypoints_text(points: int, skeletons: Mapping[str, Skeleton], classes: Mapp
                 f"    - {json.dumps(one, ensure_ascii=False)}\n" for one in skeleton.points
             )
     return text
-
-
-def mirrored(points: Sequence[str]) -> list[int]:
-    """For each keypoint the one that stands at its place in a mirror: left and right change, the others stay.
-
-    >>> mirrored(("nose", "left_eye", "right_eye"))
-    [0, 2, 1]
-    """
-    spots = {name.lower(): spot for spot, name in enumerate(points)}
-    found = []
-    for spot, name in enumerate(points):
-        plain = name.lower()
-        other = plain.replace("left", "right") if "left" in plain else plain.replace("right", "left")
-        found.append(spots.get(other, spot))
-    return found
