@@ -182,7 +182,7 @@ def test_detectors_are_compared(learnt: list[Any], tmp_path: Path) -> None:
         ({"backbone": "yolo-small", "cell": "gru"}, "--cell does not go with a detector"),
         ({"backbone": "yolo-small", "fit": "crop"}, "whole picture"),
         ({"backbone": "yolo-small", "way": "probe"}, "leave out --way|which --way probe does not"),
-        ({"backbone": "yolo-smal:resnet18", "way": "detect"}, "no detector"),
+        ({"backbone": "yolo-smal:resnet18"}, "no detector is called"),
         ({"compare": "yolo-small,probe"}, "cannot be compared"),
         ({"compare": "yolo-small"}, "two detectors or more"),
         ({"compare": "yolo-small,yolo-small"}, "named twice"),

@@ -84,18 +84,19 @@ def _example(scores: DetectionScores, kind: str, row: int, pixels: Pixels, class
     there = truths.boxes[truths.pictures == (truths if kind == "missed" else given).pictures[row]]
     if kind == "missed":
         box, caption = truths.boxes[row], f"{classes[truths.labels[row]]}, not found"
-        focus, wrong = box, np.zeros((0, 4))
+        focus, wrong, meant = box, np.zeros((0, 4)), box[None]
     else:
         box, target = given.boxes[row], int(scores.faults.target[row])
         caption = f"{classes[given.labels[row]]} {given.scores[row]:.0%}"
-        meant = kind in ("wrong class", "both") and target >= 0
-        caption += f", is {classes[truths.labels[target]]}" if meant else ""
+        named = kind in ("wrong class", "both") and target >= 0
+        caption += f", is {classes[truths.labels[target]]}" if named else ""
+        meant = truths.boxes[target][None] if target >= 0 else np.zeros((0, 4))
         focus = _around(box, truths.boxes[target]) if target >= 0 else box
         wrong = box[None]
     left, top, right, bottom = _window(focus, pixels.shape[1], pixels.shape[0])
     part = pixels[top:bottom, left:right]
     move = np.array([left, top, left, top])
-    return _drawn(part, CLOSE, [(there - move, _TRUE), (wrong - move, _WRONG)]), caption
+    return _drawn(part, CLOSE, [(there - move, _TRUE, 1), (meant - move, _TRUE, 4), (wrong - move, _WRONG, 3)]), caption
 
 
 def views(scores: DetectionScores, names: Sequence[str], read: Reader) -> tuple[View, ...]:
@@ -118,7 +119,7 @@ def views(scores: DetectionScores, names: Sequence[str], read: Reader) -> tuple[
         there = (truths.pictures == picture) & ~truths.ignored
         count = int(there.sum())
         there[scores.faults.target[good]] = False  # found: the blue box says so
-        boxes = [(truths.boxes[there], _TRUE), (given.boxes[good], _RIGHT), (given.boxes[bad], _WRONG)]
+        boxes = [(truths.boxes[there], _TRUE, 3), (given.boxes[good], _RIGHT, 3), (given.boxes[bad], _WRONG, 3)]
         caption = f"{int(good.sum())} of {count} found, {int(bad.sum())} wrong"
         made.append(View(picture=_drawn(pixels, SIDE, boxes), name=names[picture], caption=caption))
     return tuple(made)
@@ -137,8 +138,8 @@ def _window(box: Floats, width: int, height: int) -> tuple[int, int, int, int]:
     return int(left), int(top), max(int(left) + 1, round(left + across)), max(int(top) + 1, round(top + down))
 
 
-def _drawn(pixels: Pixels, side: int, groups: Sequence[tuple[Floats, tuple[int, int, int]]]) -> bytes:
-    """A JPEG of at most `side` pixels a side (a smaller picture grows) with boxes, the last group on top."""
+def _drawn(pixels: Pixels, side: int, groups: Sequence[tuple[Floats, tuple[int, int, int], int]]) -> bytes:
+    """A JPEG of at most `side` pixels a side (a smaller picture grows) with boxes: (boxes, colour, width), the last on top."""
     import io
 
     from PIL import Image, ImageDraw
@@ -147,11 +148,11 @@ def _drawn(pixels: Pixels, side: int, groups: Sequence[tuple[Floats, tuple[int, 
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     image = Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(image)
-    for boxes, colour in groups:
+    for boxes, colour, width in groups:
         for x0, y0, x1, y1 in (boxes * scale).tolist():
             if x1 < 0 or y1 < 0 or x0 > size[0] or y0 > size[1]:
                 continue
-            width, grow = (3, 3) if colour == _TRUE else (3, 0)  # a true box is seen around the found one that lies on it
+            grow = 3 if colour == _TRUE and width > 1 else 0  # a true box is seen around the found one that lies on it
             pen.rectangle((x0 - grow, y0 - grow, max(x0, x1) + grow, max(y0, y1) + grow), outline=colour, width=width)
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=80, optimize=True)

@@ -69,9 +69,26 @@ def places(way: str, backbone: str | None, compare: str | None, wishes: Mapping[
     if backbone is not None and is_detector(backbone):
         named(backbone)
         return True
+    if backbone is not None:
+        _network(backbone)
     if way in ("detect", "segment"):
         return True
     return False if any(wishes.get(name) is not None for name in ("features", "classifier", "cell", "frames")) else None
+
+
+def _network(name: str) -> None:
+    """UsageError for a network that nobody knows; for one that is nearly a detector it names that."""
+    from difflib import get_close_matches
+
+    from sightline.learn.detect.names import DETECTORS, named
+    from sightline.learn.zoo.names import check as known
+
+    try:
+        known(name)
+    except UsageError:
+        if get_close_matches(name.partition(":")[0], DETECTORS, 1, 0.7):
+            named(name)
+        raise
 
 
 def check(wishes: Mapping[str, Any], objects: bool | None) -> None:
@@ -171,7 +188,7 @@ def store(target: Path, work: Work, trained: TrainedDetector, *, replace: bool, 
     scores = tested.scores(card.classes, thresholds=card.thresholds, seed=seed) if scored_on == "test" else chosen
     baselines = _baselines(dataset, seen, tested.items, seed)
     card = card.model_copy(update={"scores": dict(scores.overall), "baselines": baselines})
-    advice = seeing.said(scores, card)
+    advice = (*_warning(scores.overall["map50"], baselines), *seeing.said(scores, card))
     if scored_on == "val":
         advice = (*advice, "The thresholds were chosen on these pictures, too, which flatters found and right a little.")
     story = ReportData(
@@ -234,6 +251,13 @@ def _baselines(dataset: Dataset, seen: Survey, items: tuple[Item, ...], seed: in
     truth, tested = [item.truth for item in items], [sizes[item.uri] for item in items]
     found = usual_places(known, truth, tested, dataset.classes, seed)
     return {} if found is None else {NAME: found}
+
+
+def _warning(score: Score, baselines: Mapping[str, Score]) -> tuple[str, ...]:
+    """Said where a detector is no better than one that does not look."""
+    if all(score.low > one.value for one in baselines.values()):
+        return ()
+    return ("It is hardly better than boxes in the usual places without looking: give it more --minutes or more pictures.",)
 
 
 _LIMITS = (
