@@ -54,7 +54,7 @@ def _history(data: ReportData, kind: str) -> str:
     for number, epoch in enumerate(data.history, 1):
         at = epoch.get("epoch", epoch.get("number")) or number
         for name, value in epoch.items():
-            wanted = name.endswith("loss" if kind == "loss" else ("accuracy", "score", "map", "map50", "top1", "f1"))
+            wanted = name.endswith("loss" if kind == "loss" else ("accuracy", "score", "map", "map50", "miou", "top1", "f1"))
             if wanted and value is not None and np.isfinite(value):
                 rows.setdefault("new pictures" if name.startswith("val") else "training", []).append((float(at), float(value)))
     values = [y for points in rows.values() for _, y in points]

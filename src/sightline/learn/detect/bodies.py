@@ -80,5 +80,7 @@ def _dilate(network: Any, stride: int) -> int | None:
                 module.dilation = (2, 2)
                 if not isinstance(module.padding, str):
                     module.padding = (2 * module.padding[0], 2 * module.padding[1])
+        elif behind and not name.startswith(f"{kept}.") and isinstance(module, nn.AvgPool2d | nn.MaxPool2d):
+            module.kernel_size, module.stride, module.padding = 1, 1, 0  # the short cut of a block that does not shrink now
         behind = behind or name == kept
     return place + 1
