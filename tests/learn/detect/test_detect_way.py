@@ -19,7 +19,8 @@ from sightline.runtime.masks import to_mask  # noqa: E402
 from sightline.types import Annotation, Dataset, InputSpec, Item, Skeleton  # noqa: E402
 
 pytestmark = pytest.mark.deep
-REQUEST = TrainRequest(way="detect", backbone="yolo-tiny:mobilenetv2_050", input_size=64, values=(("batch", "4"), ("epochs", "2")))
+SHORT = (("batch", "4"), ("epochs", "2"))
+REQUEST = TrainRequest(way="detect", backbone="yolo-tiny:mobilenetv2_050", input_size=64, values=SHORT)
 
 
 @pytest.fixture(scope="module")

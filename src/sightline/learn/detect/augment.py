@@ -21,7 +21,7 @@ from sightline.learn.detect.network import Target
 
 VISIBLE = 0.35  # share of an object's box that must be left of it; with less it is neither asked for nor wrong
 LEAST = 2.0  # pixels of a side below which nothing is asked for either
-SMALLEST, LARGEST = 0.4, 1.1  # zoom of the pictures of a mosaic
+SMALLEST, LARGEST = 0.5, 1.2  # zoom of the pictures of a mosaic
 MIDDLE = 0.2  # how far the point where four pictures meet may lie from the middle, as a share of the side
 HALVED = 0.7  # a picture that is shrunk by more is averaged to half its size before, so that nothing flickers
 NUMBERS = 8  # random numbers for each tile

@@ -40,7 +40,7 @@ PLAN = Plan(
     longest=2,
     mosaic=0.5,
     scales=0.25,
-    augment=Augment(flip=True, degrees=0, scale=0.5, aspect=0.1, shift=0.1, colour=0.3),
+    augment=Augment(flip=True, degrees=0, scale=0.3, aspect=0.1, shift=0.1, colour=0.3),
 )
 
 
