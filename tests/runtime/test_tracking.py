@@ -107,3 +107,12 @@ def test_hundreds_at_once():
     kept = (numbers[0] == numbers[-1]).mean()
     assert kept > 0.9
     assert tracker.count < 240
+
+
+def test_each_class_has_its_own_score_to_begin_with():
+    tracker = Tracker(sure=[0.9, 0.3])
+    first = Found(
+        np.array([[0, 0, 40, 40], [100, 100, 140, 140]], np.float32), np.array([0.5, 0.4], np.float32), np.array([0, 1])
+    )
+    assert tracker.follow(first).tolist() == [0, 1]
+    assert tracker.follow(first).tolist() == [0, 1]

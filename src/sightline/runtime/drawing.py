@@ -112,7 +112,7 @@ class _Sheet(NamedTuple):
 
 
 def _words(one: Annotation, *, scores: bool) -> str:
-    text = one.label if one.track is None else f"{one.label} #{one.track}"
+    text = one.label if one.track is None else f"{one.label} #{one.track},"
     return f"{text} {one.score:.0%}" if scores and one.score is not None else text
 
 

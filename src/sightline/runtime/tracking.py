@@ -7,6 +7,7 @@ half hidden keeps its number. A constant-velocity Kalman filter tells where. Kno
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from sightline.runtime.found import Found
 from sightline.runtime.geometry import from_centres, iou
 
-LOW = 0.1  # boxes below this score are not looked at
+LOW = 0.1  # boxes below this score are not looked at; nor, where less than that is asked for, below 0.4 of it
 FIRST, SECOND, NEW = 0.2, 0.5, 0.3  # IoU from which a sure box, an unsure one, a box of a track seen once, is the track's
 PLACE, SPEED = 1 / 20, 1 / 160  # standard deviations as shares of the box's sides, as in DeepSORT (arXiv 1703.07402)
 
@@ -98,9 +99,9 @@ class _Frame(NamedTuple):
 class Tracker:
     """The tracks of one video; give it every frame in order."""
 
-    def __init__(self, sure: float = 0.5, frames: int = 30) -> None:
-        """`sure`: score of boxes that may begin a track. `frames`: how long a hidden object is waited for."""
-        self.sure, self.frames = sure, frames
+    def __init__(self, sure: float | Sequence[float] = 0.5, frames: int = 30) -> None:
+        """`sure`: score of boxes that may begin a track, of all classes or of each. `frames`: how long one is waited for."""
+        self.sure, self.frames = np.asarray(sure, np.float64), frames
         self.count = 0
         self._started = False
         self._tracks = _begun(np.zeros((0, 4)), np.zeros(0, np.int64))
@@ -110,8 +111,9 @@ class Tracker:
         tracks = self._tracks
         tracks.move()
         frame = _Frame(found, _centres(found.boxes), np.zeros(len(found), np.int64))
-        sure = np.flatnonzero(found.scores >= self.sure)
-        unsure = np.flatnonzero((found.scores >= LOW) & (found.scores < self.sure))
+        wanted = self.sure[found.labels] if self.sure.ndim else self.sure
+        sure = np.flatnonzero(found.scores >= wanted)
+        unsure = np.flatnonzero((found.scores >= np.minimum(LOW, 0.4 * wanted)) & (found.scores < wanted))
         known = np.flatnonzero(tracks.number > 0)
         known, sure = self._join(known, sure, frame, FIRST)
         seen_before = known[tracks.missed[known] == 1]  # not those that have been away: an unsure box is no proof of them

@@ -84,9 +84,9 @@ def answer_video(detector: Detector, video: Path, folder: Path | None, *, track:
     )
 
 
-def _sure(detector: Detector) -> float:
-    """The score from which a box may begin a track: what the least demanding class asks for."""
-    return min((detector.card.thresholds.get(name, USUAL) for name in detector.card.classes), default=USUAL)
+def _sure(detector: Detector) -> list[float]:
+    """The score from which a box of each class may begin a track: the one from which it is given."""
+    return [detector.card.thresholds.get(name, USUAL) for name in detector.card.classes]
 
 
 def _followed(detector: Detector, found: Found, tracker: Tracker | None) -> tuple[Annotation, ...]:
