@@ -67,18 +67,17 @@ def draw_scene(
     unit = min(size) / 96
     canvas = ground(rng, width, height)
     taken: list[tuple[float, float, float]] = []
+    for _ in range(signs):
+        if place := _free(rng, size, taken, 0.75):
+            taken.append(place)
+    reserved = tuple(taken)
     for _ in range(clutter):
-        if place := _free(rng, size, taken, 0.55):
+        if place := _free(rng, size, taken, 0.6):
             x, y, side = place
             taken.append(place)
             _paste(canvas, _worn(rng, thing(rng, max(24, round(side * OVERSAMPLING)))), _plane(rng, (x, y), side))
     annotations, conditions = [], []
-    for _ in range(signs):
-        place = _free(rng, size, taken, 0.75)
-        if place is None:
-            continue
-        x, y, side = place
-        taken.append(place)
+    for x, y, side in reserved:
         plane = _plane(rng, (x, y), side)
         _pole(rng, canvas, plane, unit * side / min(size))
         annotation, covered = _put(rng, canvas, str(rng.choice(np.array(classes))), plane, side)
