@@ -97,7 +97,7 @@ def _one(pen: ImageDraw.ImageDraw, one: Annotation, colour: Colour, scale: int, 
         pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=line)
     seen = one.visibility
     for place, (x, y) in enumerate(one.keypoints or ()):
-        if seen is None or seen[place] > 0:
+        if seen is None or seen[place] > 1:
             radius = 1.5 * line
             pen.ellipse(
                 (x * scale - radius, y * scale - radius, x * scale + radius, y * scale + radius), fill=colour, outline=(0, 0, 0)
