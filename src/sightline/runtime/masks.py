@@ -198,10 +198,11 @@ def _signed_area(ring: Sequence[tuple[float, float]]) -> float:
 
 def outline(pixels: NDArray[Any], tolerance: float = 0.75) -> tuple[Point, ...] | None:
     """The outline of a mask's largest part, simplified to `tolerance` pixels (Douglas and Peucker 1973); None when empty."""
-    rings = outlines(pixels)
-    if not rings:
+    around = mask_box(pixels)
+    if around is None:
         return None
-    ring = np.asarray(rings[0], np.float64)
+    left, top, right, bottom = map(int, around)  # an object is often a small part of a large picture
+    ring = np.asarray(outlines(pixels[top:bottom, left:right])[0], np.float64) + (left, top)
     far = int(np.argmax(((ring - ring[0]) ** 2).sum(axis=1)))
     halves = [ring[: far + 1], np.concatenate([ring[far:], ring[:1]])]
     kept = [point for half in halves for point in _simpler(half, tolerance)[:-1]]
