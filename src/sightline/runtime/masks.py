@@ -202,7 +202,7 @@ def outline(pixels: NDArray[Any], tolerance: float = 0.75) -> tuple[Point, ...] 
     if around is None:
         return None
     left, top, right, bottom = map(int, around)  # an object is often a small part of a large picture
-    ring = np.asarray(outlines(pixels[top:bottom, left:right])[0], np.float64) + (left, top)
+    ring = np.asarray(outlines(pixels[top:bottom, left:right])[0], np.float64) + np.array([left, top])
     far = int(np.argmax(((ring - ring[0]) ** 2).sum(axis=1)))
     halves = [ring[: far + 1], np.concatenate([ring[far:], ring[:1]])]
     kept = [point for half in halves for point in _simpler(half, tolerance)[:-1]]
