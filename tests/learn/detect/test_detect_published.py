@@ -80,6 +80,7 @@ def test_a_family_has_a_loss_and_answers(family):
         assert ((one.labels >= 0) & (one.labels < 2)).all()
         assert (one.boxes >= 0).all()
         assert (one.boxes <= 64).all()
+        assert (one.boxes[:, 2:] > one.boxes[:, :2]).all()
         assert (one.masks is not None) == (family == "mask-rcnn")
         assert one.masks is None or one.masks.shape == (k, 28, 28)
         assert one.keypoints is None or one.keypoints.shape == (k, POINTS, 3)

@@ -116,12 +116,14 @@ class Published(DetectorNetwork):
         masks, points = found.get("masks"), found.get("keypoints")
         if points is not None:  # torchvision says 1 for each; the height of the heat map's peak says more
             points = torch.cat([points[..., :2], found["keypoints_scores"].sigmoid()[..., None]], -1)
+        sides = found["boxes"][:, 2:] - found["boxes"][:, :2]
+        kept = torch.where(sides.min(1).values >= THINNEST)[0]  # those outside the picture were clipped to nothing
         return Found(
-            found["boxes"],
-            found["scores"],
-            found["labels"] - self.first,
-            None if masks is None else masks[:, 0],
-            points,
+            found["boxes"][kept],
+            found["scores"][kept],
+            found["labels"][kept] - self.first,
+            None if masks is None else masks[kept, 0],
+            None if points is None else points[kept],
         )
 
     def exported(self) -> nn.Module:
@@ -140,6 +142,8 @@ class _Exported(nn.Module):
         every = (found.boxes, found.scores, found.labels, found.masks, found.keypoints)
         return tuple(value for value in every if value is not None)
 
+
+THINNEST = 0.1  # pixels of a side of a box that is answered
 
 STEPS = 2_000  # that the plan's epochs make of a small dataset
 EPOCHS = (12, 80)
