@@ -23,7 +23,8 @@ from sightline.settings import settings
 from sightline.types import Size, Way
 
 Effort = Literal["quick", "thorough"]
-WAYS: tuple[str, ...] = ("auto", *get_args(Way))
+PLACED = ("detect", "segment")  # ways of pictures with places: verbs/detecting.py compares them
+WAYS: tuple[str, ...] = ("auto", *(way for way in get_args(Way) if way not in PLACED))
 SIZES: tuple[str, ...] = get_args(Size)
 CHEAP = ("probe", "classic")  # seconds to a few minutes, whatever the budget: never stopped early
 MINUTES = 20.0  # for all candidates, where nobody says how long
