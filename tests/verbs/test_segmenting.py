@@ -50,8 +50,8 @@ def coco(folder: Path, count: int = 16, *, outlines: bool = True) -> Path:
 
 
 def test_from_outlines_to_a_painted_picture(tmp_path):
-    data, out = coco(tmp_path / "shapes"), tmp_path / "model"
-    wish = {"backbone": "lraspp:mobilenetv3_small_050", "input_size": 64, "plan": "epochs=2,batch=4,lr=0.003"}
+    data, out = coco(tmp_path / "shapes", 10), tmp_path / "model"
+    wish = {"backbone": "lraspp:mobilenetv3_small_050", "input_size": 64, "plan": "epochs=1,batch=4,lr=0.003"}
     result = train(data, out=out, **wish)
     assert (result.task, result.way) == ("segmentation", "segment")
     assert set(result.scores) == {"miou", "pixels"}

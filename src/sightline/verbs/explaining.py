@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import StorageError, UsageError
 from sightline.files import write_bytes
+from sightline.types import Box
 
 if TYPE_CHECKING:
     from sightline.runtime.model import Model
@@ -52,14 +53,22 @@ def explain(model: Model, picture: Path, out: Path) -> Path:
 def _panels(model: Model, features: str, image: NDArray[np.uint8], label: str) -> tuple[list[Panel], str]:
     from sightline.learn.classic import drawings
     from sightline.learn.classic.evidence import evidence
-    from sightline.runtime.attention import attention_map
+    from sightline.runtime.attention import attention_map, rough_box
 
     if not features:
         cells = attention_map(model, image, label)
+        warm = drawings.warm(image, cells)
+        box = rough_box(cells, (warm.shape[1], warm.shape[0]))
+        said = (
+            ""
+            if box is None
+            else "The frame is a rough place, made of the evidence: it may hold a part of the object, or what "
+            "always stands beside it. For boxes that are measured train a detector on pictures with boxes."
+        )
         return [
             ("what the model is given", drawings.plain(image)),
-            ("what the answer rests on", drawings.warm(image, cells)),
-        ], ""
+            ("what the answer rests on", warm if box is None else _framed(warm, box)),
+        ], said
     shown = evidence(model, features, image, label)
     drawn, caption = drawings.draw(features, image, shown)
     panels = [
@@ -68,6 +77,15 @@ def _panels(model: Model, features: str, image: NDArray[np.uint8], label: str) -
         ("corners and blobs", drawings.spots(image)),
     ]
     return panels, caption
+
+
+def _framed(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    from PIL import Image, ImageDraw
+
+    picture = Image.fromarray(pixels)
+    x0, y0, x1, y1 = box
+    ImageDraw.Draw(picture).rectangle((x0, y0, x1 - 1, y1 - 1), outline=TEXT, width=3)
+    return np.asarray(picture)
 
 
 def _sheet(title: str, panels: list[Panel], said: str, *, crosses: bool) -> Any:

@@ -188,7 +188,21 @@ def ssdlite(body: Body, shape: Shape) -> Built:
     boxes = DefaultBoxGenerator([[2, 3]] * maps, scales=scales[: maps + 1])
     norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
     head = SSDLiteHead(neck.out_channels, boxes.num_anchors_per_location(), shape.classes + 1, norm)
-    network = detection.ssd.SSD(
+    return neck, _ssd(neck, boxes, head, shape)
+
+
+def ssd300(body: Body, shape: Shape) -> Built:
+    """SSD as in its paper, on VGG-16 (Liu et al. 2016, arXiv 1512.02325): plain heads on six maps, scales from 7 %."""
+    from torchvision.models.detection.ssd import SSDHead
+
+    neck = Stack(body.channels, (512, 256, 256))
+    boxes = DefaultBoxGenerator([[2], [2, 3], [2, 3], [2, 3], [2], [2]], scales=[0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05])
+    head = SSDHead(neck.out_channels, boxes.num_anchors_per_location(), shape.classes + 1)
+    return neck, _ssd(neck, boxes, head, shape)
+
+
+def _ssd(neck: Stack, boxes: DefaultBoxGenerator, head: nn.Module, shape: Shape) -> Any:
+    return detection.ssd.SSD(
         _Sized(neck.out_channels),
         boxes,
         (shape.size, shape.size),
@@ -199,7 +213,6 @@ def ssdlite(body: Body, shape: Shape) -> Built:
         detections_per_img=MOST,
         topk_candidates=MOST,
     )
-    return neck, network
 
 
 def retinanet(body: Body, shape: Shape) -> Built:
@@ -240,6 +253,7 @@ FAMILIES: dict[str, tuple[Callable[[Body, Shape], Built], int]] = {
     "mask-rcnn": (mask_rcnn, 1),
     "keypoint-rcnn": (keypoint_rcnn, 1),
     "ssdlite": (ssdlite, 1),
+    "ssd300": (ssd300, 1),
     "retinanet": (retinanet, 0),
     "fcos": (fcos, 0),
 }

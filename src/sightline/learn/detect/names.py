@@ -74,6 +74,7 @@ DETECTORS: dict[str, Entry] = {
         Entry("yolo-small", "one stage, anchor-free: the usual one", _YOLO, "Apache-2.0", 416, every=32, backbones=True),
         Entry("yolo-medium", "one stage, anchor-free, wider and finer", _YOLO, "Apache-2.0", 640, every=32, backbones=True),
         Entry("ssdlite", "one stage with default boxes, light", _PUBLISHED, "BSD-3-Clause", 320, every=32, backbones=True),
+        Entry("ssd300", "one stage with default boxes, on VGG-16", _PUBLISHED, "BSD-3-Clause", 300, backbones=True),
         Entry("faster-rcnn", "two stages: slower, careful", _PUBLISHED, "BSD-3-Clause", 416, every=32, backbones=True),
         Entry("faster-rcnn-mobilenet", "two stages on MobileNetV3", _PUBLISHED, "BSD-3-Clause", 416, every=32),
         Entry("faster-rcnn-resnet50", "two stages on ResNet-50", _PUBLISHED, "BSD-3-Clause", 640, every=32),

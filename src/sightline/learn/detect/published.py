@@ -29,6 +29,7 @@ BODIES = {
     "faster-rcnn-mobilenet": ("faster-rcnn", "mobilenetv3_large_100"),
     "faster-rcnn-resnet50": ("faster-rcnn", "resnet50"),
     "ssdlite": ("ssdlite", "mobilenetv3_large_100"),
+    "ssd300": ("ssd300", "vgg16"),
     "retinanet": ("retinanet", "resnet50"),
     "fcos": ("fcos", "resnet50"),
     "mask-rcnn": ("mask-rcnn", "resnet50"),
