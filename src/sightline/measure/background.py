@@ -10,7 +10,7 @@ import numpy as np
 from sightline.measure import plots
 from sightline.measure.markup import bullets, facts, figure, percent, picture, tail, words
 from sightline.measure.report_data import ReportData
-from sightline.types import Finding
+from sightline.types import Finding, Parity
 
 FINDINGS = 60
 
@@ -132,7 +132,8 @@ def passport(data: ReportData) -> str:
     if parity is not None:
         html += (
             f"<p>The model file answers like the trained model: on {parity.pictures:,} pictures {percent(parity.agreement)} "
-            f"of the answers are the same, and no score differs by more than {parity.largest_difference:.2g}.</p>"
+            "of the answers are the same, and no score differs by more than "
+            f"{parity.largest_difference:.2g}{_shift(parity)}.</p>"
         )
     if recipe is not None:
         html += f"<p>{words(recipe.why)}</p>"
@@ -153,6 +154,11 @@ def passport(data: ReportData) -> str:
     if card.limits:
         html += f"<h3>What it was not tested for</h3>{bullets(card.limits)}"
     return html
+
+
+def _shift(parity: Parity) -> str:
+    """What a detector's certificate says of its boxes."""
+    return "" if parity.largest_shift is None else f", no side of a box by more than {parity.largest_shift:.2g} pixels"
 
 
 def _span(values: list[float]) -> tuple[float, float]:

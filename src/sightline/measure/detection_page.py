@@ -81,7 +81,8 @@ def _short(report: DetectionReport) -> str:
     big += f"<strong>{of_hundred(precision.value)}</strong> are right"
     tested = words(report.story.tested_on or count(scores.n, "picture", "pictures"))
     sure = f"95 % sure: {interval(recall)} found, {interval(precision)} right. Measured on {tested} with "
-    sure += f"{count(scores.objects, 'object', 'objects')}, none of which the training has seen."
+    leaks = any(finding.kind == "leak" for finding in report.story.findings)  # then it would not be true
+    sure += f"{count(scores.objects, 'object', 'objects')}{'' if leaks else ' that the training has not seen'}."
     rows = [("this model", main, "this"), *((name, one, "other") for name, one in report.baselines.items())]
     bars = "".join(
         f'<div class="versus"><span>{words(name)}</span><b>{of_hundred(one.value)}</b>'
