@@ -100,6 +100,21 @@ def test_the_plan_is_what_classes_data_and_person_make_of_it(dataset):
     assert wish.size == 64
 
 
+def test_small_objects_get_a_larger_input(dataset):
+    train = dataset.part("train")
+    assert way.roomy(train, 96) == (96, "")
+    assert way.roomy(train, 64) == (64, ""), "14 px and more"
+    shrunk = [
+        item.model_copy(update={"truth": tuple(one.model_copy(update={"box": (0.0, 0.0, 4.0, 40.0)}) for one in item.truth)})
+        for item in train
+    ]
+    size, why = way.roomy(shrunk, 320)
+    assert size == 384
+    assert "small" in why
+    assert way.roomy(shrunk, 64)[0] == 96
+    assert way.roomy([], 64) == (64, "")
+
+
 def test_keypoints_change_sides_in_a_mirror():
     assert way._swaps(("nose", "left_eye", "right_eye", "left_ear", "right_ear")) == (0, 2, 1, 4, 3)
     assert way._swaps(("top", "middle")) is None

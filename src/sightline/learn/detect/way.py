@@ -9,7 +9,7 @@ import importlib.util
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sightline import progress
-from sightline.errors import DataError, DatasetError, UsageError, missing_extra
+from sightline.errors import DataError, DatasetError, SightlineError, UsageError, missing_extra
 from sightline.learn.detect import names
 from sightline.learn.detect.names import Built, Wish
 from sightline.learn.recipes import read_recipe
@@ -39,6 +39,9 @@ SHARE = 0.85  # of --minutes; the rest is for decoding, export and measuring
 PROVED = 200  # validation pictures that the export is compared on
 LOOKS = ("hue", "grey", "blur")  # changes of single pictures that leave everything at its place
 MOVES = ("flip", "rotate", "scale", "aspect", "translate", "colour", "noise")
+SMALL = 12.0  # pixels of the prepared picture that the shorter sides of three quarters of the objects should have
+WIDER = 1.6  # times that an input becomes larger for it, at most
+LOOKED = 300  # pictures whose objects are looked at for it
 UNEVEN = 10  # classes are drawn more evenly where the commonest is in so many times more pictures than the rarest
 
 
@@ -150,11 +153,37 @@ def build(dataset: Dataset, request: TrainRequest, pictures: int) -> tuple[Built
         points = max((*(len(one.points) for one in dataset.skeletons.values()), *most), default=0)
         if not points:
             raise DatasetError(f"{entry.name} learns keypoints, and these data have none", hint="use --backbone yolo-small")
-    wish = Wish(entry, dataset.classes, names.side(entry, request.input_size), backbone, points, pictures, request.seed)
+    size, because = names.side(entry, request.input_size), ""
+    if request.input_size is None:
+        size, because = roomy(dataset.part("train"), size)
+    wish = Wish(entry, dataset.classes, size, backbone, points, pictures, request.seed)
     built = names.build(wish)
+    if because:
+        progress.note(because)
+        built = replace(built, why="; ".join(filter(None, (built.why, because))))
     if request.steps:
         built = replace(built, input=built.input.model_copy(update={"steps": request.steps}))
     return built, wish
+
+
+def roomy(items: Sequence[Item], size: int) -> tuple[int, str]:
+    """The input's side, larger where a quarter of the objects would be smaller than SMALL pixels in it; and why."""
+    from sightline.learn.detect.data import box_of
+    from sightline.runtime.dimensions import dimensions
+
+    sides: list[float] = []
+    for item in items[:: max(1, len(items) // LOOKED)]:
+        try:
+            longer = max(dimensions(item.uri).upright)
+        except SightlineError:
+            continue  # named when the pictures are prepared
+        boxes = (box_of(one) for one in item.truth if not one.ignored)
+        sides += [min(box[2] - box[0], box[3] - box[1]) / longer for box in boxes if box is not None]
+    smaller = float(np.quantile(sides, 0.25)) * size if sides else SMALL
+    if smaller >= SMALL:
+        return size, ""
+    wider = min(round(size * SMALL / max(smaller, 1e-3) / 32) * 32, round(size * WIDER / 32) * 32)
+    return (wider, f"{wider} px instead of {size}, as objects are small") if wider > size else (size, "")
 
 
 def scenes_of(
