@@ -14,7 +14,7 @@ from rich.console import Console
 
 from finders import CLASSES, finder_bundle, finder_card, finder_onnx, scene
 from pictures import class_folders
-from sightline.errors import DatasetError, UsageError
+from sightline.errors import DatasetError, MissingExtraError, UsageError
 from sightline.measure.detection import ClassDetection
 from sightline.runtime.bundle import read_bundle
 from sightline.types import Dataset, Parity
@@ -212,6 +212,16 @@ def test_a_detector_needs_boxes(learnt: list[Any], tmp_path: Path) -> None:
     finder = finder_bundle(tmp_path / "finder")
     with pytest.raises(DatasetError, match="measured on boxes"):
         evaluate(folders, model=str(finder))
+
+
+def test_what_measuring_needs_is_missed_before_training(
+    learnt: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = voc(tmp_path / "shapes", count=8, lists=(6,))
+    monkeypatch.setattr(detecting, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="objects"):
+        train(data, out=tmp_path / "model")
+    assert not learnt
 
 
 def test_labels_that_the_detector_does_not_know(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline import __version__
-from sightline.errors import DatasetError, UsageError
+from sightline.errors import DatasetError, UsageError, missing_extra
 from sightline.measure.report_data import ReportData
 from sightline.runtime.detector import Detector
 from sightline.types import Card, Dataset, Item, Score, Split
@@ -122,6 +123,8 @@ def request_for(request: TrainRequest, dataset: Dataset, wishes: Mapping[str, An
             hint="give a folder with Pascal VOC, COCO or YOLO labels; or leave out --way to learn what pictures show",
         )
     _refuse(wishes)
+    if find_spec("faster_coco_eval") is None:  # said now, not after the training
+        raise missing_extra("objects", "measuring a detector")
     pixels = request.way == "segment" or paints(request.backbone)
     return replace(request, way="segment" if pixels else "detect", fit="pad")
 
