@@ -65,7 +65,8 @@ def fit_segmenter(dataset: Dataset, request: TrainRequest, run: Path) -> Trained
         trained, broken = way.learn(built.network, lesson, plan, request, run)
     with _timed(seconds, "finishing"), progress.task("Exporting and proving"):
         onnx, parity = proved(built.network, lesson, dataset.classes, built.input)  # type: ignore[arg-type]
-    recipe = way._recipe(built, wish, request, trained).model_copy(update={"way": "segment"})
+    recipe = way._recipe(built, wish, request, trained)
+    recipe = recipe.model_copy(update={"way": "segment", "why": recipe.why.replace("data with boxes", "data with outlines")})
     history = (
         {("val_miou" if name == "val_map50" else name): said for name, said in way._told(epoch).items()}
         for epoch in trained.history
