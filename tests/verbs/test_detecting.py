@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from finders import CLASSES, finder_bundle, finder_card, finder_onnx, scene
 from pictures import class_folders
+from sightline import progress
 from sightline.errors import DatasetError, MissingExtraError, UsageError
 from sightline.measure.detection import ClassDetection
 from sightline.runtime.bundle import read_bundle
@@ -52,6 +54,14 @@ def voc(folder: Path, count: int = 24, seed: int = 0, lists: tuple[int, ...] = (
         (folder / "train.txt").write_text("".join(f"{number:03}\n" for number in range(cut)))
         (folder / "val.txt").write_text("".join(f"{number:03}\n" for number in range(cut, count)))
     return folder
+
+
+@pytest.fixture
+def notes() -> Iterator[list[str]]:
+    """What is said while a test runs."""
+    said: list[str] = []
+    with progress.listen(lambda event: said.append(event.note)):
+        yield said
 
 
 @dataclass
@@ -249,3 +259,28 @@ def test_kept_answers_come_back_as_they_were() -> None:
     assert len(back["/a"]) == 0
     assert back["/b"].boxes.tolist() == [[0, 1, 2, 3]]
     assert back["/b"].labels.tolist() == [2]
+
+
+def test_places_that_were_mended_are_said_and_used(tmp_path: Path, learnt: list[Any], notes: list[str]) -> None:
+    folder = voc(tmp_path / "data")
+    page = folder / "annotations" / "003.xml"
+    text = page.read_text()
+    page.write_text(text.replace("xmin", "swap").replace("xmax", "xmin").replace("swap", "xmax"))
+    result = train(folder, out=tmp_path / "model")
+    assert result.failures == ()
+    assert any("places mended in 1 pictures" in note and "003" in note for note in notes)
+    assert evaluate(folder, model=result.model).failures == ()
+
+
+def test_many_warnings_of_a_kind_are_counted(tmp_path: Path, learnt: list[Any], notes: list[str]) -> None:
+    folder = voc(tmp_path / "data", lists=(12,))
+    for number in range(6):  # the same pictures on both sides
+        for part, kind in (("images", "png"), ("annotations", "xml")):
+            content = (folder / part / f"{number:03}.{kind}").read_bytes()
+            (folder / part / f"{number + 12:03}.{kind}").write_bytes(
+                content.replace(f"{number:03}.png".encode(), f"{number + 12:03}.png".encode())
+            )
+    train(folder, out=tmp_path / "model")
+    leaks = [note for note in notes if note.startswith("leak: ")]
+    assert len(leaks) == train_verb.SAID + 1
+    assert "and 3 more" in leaks[-1]

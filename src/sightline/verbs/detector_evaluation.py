@@ -31,7 +31,7 @@ def evaluated(data: Path, bundle: Bundle, report: Path | None, *, seed: int = 0,
     from sightline.verbs import outcome, resolve
     from sightline.verbs.evaluate import WORTH_SAYING, Evaluation
 
-    dataset = resolve.dataset(data)
+    dataset = seeing.usable(resolve.dataset(data))
     tested = dataset.model_copy(update={"items": _tested(dataset, bundle.card)})
     seen = survey(tested)
     leaks = outcome.seen_before(bundle, seen, tested.items)

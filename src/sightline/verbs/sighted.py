@@ -43,6 +43,17 @@ class Sighted:
         return detection_scores([item.truth for item in self.items], self.found, classes, **more)  # type: ignore[arg-type]
 
 
+def usable(dataset: Dataset) -> Dataset:
+    """The dataset without the failures that are none: places that were mended are said, and used."""
+    from sightline.data.formats.marks import CHANGED
+
+    changed = [one for one in dataset.failures if one.error.code in CHANGED]
+    if not changed:
+        return dataset
+    progress.note(f"places mended in {len(changed)} pictures, the first: {changed[0].picture}: {changed[0].error.message}")
+    return dataset.model_copy(update={"failures": tuple(one for one in dataset.failures if one not in changed)})
+
+
 def seek(detector: Detector, items: Sequence[Item], what: str = "Testing") -> Sighted:
     """Look for objects in every picture; those that cannot be read are listed in `failures`. DatasetError when none can."""
     kept: list[Item] = []

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -330,6 +331,10 @@ def _data(data: Path, val: Path | None, seed: int, *, whole: bool) -> tuple[Data
     if dataset.task == "detection" and whole:
         progress.note(_PLACES)
         dataset = whole_pictures(dataset)
+    if dataset.task == "detection":
+        from sightline.verbs.sighted import usable
+
+        dataset = usable(dataset)
     progress.note(_said(dataset))
     seen = survey(dataset)
     dataset = with_hashes(dataset, seen.sha256)
@@ -337,8 +342,7 @@ def _data(data: Path, val: Path | None, seed: int, *, whole: bool) -> tuple[Data
     for finding in findings:
         if finding.severity == "error":
             raise DatasetError(finding.message, hint=finding.fix)
-        if finding.severity == "warning":
-            progress.note(f"{finding.kind}: {finding.message}")
+    _warn(findings)
     if seen.failures:
         unreadable = {failure.picture for failure in seen.failures}
         dataset = without(dataset, unreadable)
@@ -347,7 +351,18 @@ def _data(data: Path, val: Path | None, seed: int, *, whole: bool) -> tuple[Data
     return split(dataset, seen, seed=seed), seen, findings, [parent for parent in parents if parent]
 
 
+def _warn(findings: tuple[Finding, ...]) -> None:
+    """Say the warnings: of each kind the first few."""
+    kinds = Counter(finding.kind for finding in findings if finding.severity == "warning")
+    for kind, count in kinds.items():
+        for finding in [one for one in findings if one.kind == kind and one.severity == "warning"][:SAID]:
+            progress.note(f"{kind}: {finding.message}")
+        if count > SAID:
+            progress.note(f"{kind}: and {count - SAID} more; the report lists them, `sightline clean` mends a copy")
+
+
 _TASKS = {"binary": "one of two classes", "multiclass": "one class for each picture", "multilabel": "several labels a picture"}
+SAID = 3  # warnings of a kind that are told one by one
 _PLACES = "the boxes are left out: the model will say which things a picture shows, not where"
 
 
