@@ -88,6 +88,7 @@ def test_a_certificate_is_refused_where_boxes_or_scores_differ():
         with pytest.raises(ParityError, match="something else"):
             certify([answer()], [other])
     nothing = Answer(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+    assert certify([answer(10.5, 0.02)], [answer(score=0.02)]).largest_shift == pytest.approx(0.5), "sure of nothing"
     assert certify([nothing], [answer(score=0.055)]).agreement == 1.0, "at the floor of comparison a hair decides"
     with pytest.raises(ParityError):
         certify([nothing], [answer()])

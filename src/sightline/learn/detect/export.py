@@ -107,8 +107,10 @@ def found_by(onnx: bytes, images: NDArray[np.uint8]) -> list[Answer]:
 def certify(exported: Sequence[Answer], trained: Sequence[Answer]) -> Parity:
     """The certificate: objects of both matched by class and place. Raises ParityError where they differ too much."""
     differences, shifts, same = [0.0], [0.0], []
+    best = max((float(one.scores.max()) for one in trained if len(one.scores)), default=0.0)
+    bar = SURE if best >= SURE else best / 2  # of a network that is sure of nothing the best ones: else nothing is compared
     for mine, its in zip(exported, trained, strict=True):
-        alike, moved, changed = _compared(mine, its)
+        alike, moved, changed = _compared(mine, its, bar)
         same.append(alike)
         shifts += moved
         differences += changed
@@ -130,19 +132,19 @@ def certify(exported: Sequence[Answer], trained: Sequence[Answer]) -> Parity:
     return parity
 
 
-def _compared(mine: Answer, its: Answer) -> tuple[bool, list[float], list[float]]:
-    """(same objects, moves of sides in pixels, differences of scores) of one picture's two answers."""
+def _compared(mine: Answer, its: Answer, bar: float) -> tuple[bool, list[float], list[float]]:
+    """(same objects, moves of sides in pixels, differences of scores) of one picture's two answers, from the score `bar` on."""
     alike = True
     shifts: list[float] = []
     differences: list[float] = []
     for one, other in ((mine, its), (its, mine)):
-        sure = np.flatnonzero(one.scores >= SURE)
+        sure = np.flatnonzero(one.scores >= bar)
         pairs = iou(one.boxes[sure], other.boxes) * (one.labels[sure, None] == other.labels[None, :])
         for row, near in zip(sure, pairs, strict=True):
             best = int(near.argmax()) if len(near) else -1
             if best < 0 or near[best] < SAME:
                 # a score just at the floor of comparison may be just below it there
-                alike = alike and bool(one.scores[row] < SURE + DIFFERENCE)
+                alike = alike and bool(one.scores[row] < bar + DIFFERENCE)
                 continue
             shifts.append(float(np.abs(one.boxes[row] - other.boxes[best]).max()))
             differences.append(float(abs(one.scores[row] - other.scores[best])))
