@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import BundleError, SightlineError, UsageError
+from sightline.errors import BundleError, UsageError
 from sightline.runtime import pixels
 from sightline.runtime.found import Found
 from sightline.runtime.geometry import letterbox
 from sightline.runtime.layouts import LAYOUTS
 from sightline.runtime.masks import outline, pasted, to_mask
-from sightline.runtime.model import failure, in_order, open_session, refuse_video
+from sightline.runtime.model import Recogniser, open_session, refuse_video
 from sightline.runtime.tiles import Tiles, find_in_tiles
 from sightline.settings import settings
 from sightline.types import Annotation, Card, Failure, Prediction
@@ -42,7 +42,7 @@ class Sought:
     found: Found
 
 
-class Detector:
+class Detector(Recogniser):
     """A finder of objects ready to answer; safe to call from many threads."""
 
     def __init__(self, card: Card, onnx: bytes, threads: int | None = None) -> None:
@@ -187,29 +187,9 @@ class Detector:
             track=(tracks[row] or None) if tracks is not None else None,
         )
 
-    def predict_many(
-        self, pictures: Sequence[str | os.PathLike[str]], top: int | None = None
-    ) -> Iterator[Prediction | Failure]:
-        """Answers in the order of `pictures`, computed on all cores; a bad picture gives a Failure and stops nothing."""
-
-        def one(path: str) -> Prediction | Failure:
-            try:
-                return self.predict(path, top=top)
-            except SightlineError as error:
-                return failure(path, error)
-
-        yield from in_order(one, [os.fspath(picture) for picture in pictures], self.threads)
-
     def find_files(self, pictures: Sequence[str | os.PathLike[str]]) -> Iterator[Sought | Failure]:
         """All that is found in each file, in order, on all cores; for measuring rather than telling."""
-
-        def one(path: str) -> Sought | Failure:
-            try:
-                return Sought(path, self.find(path))
-            except SightlineError as error:
-                return failure(path, error)
-
-        yield from in_order(one, [os.fspath(picture) for picture in pictures], self.threads)
+        return self.each(lambda path: Sought(path, self.find(path)), pictures)
 
 
 _FOREIGN = "check that it takes one float picture (1, 3, size, size), and --layout"

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,42 @@ class Answers:
     novelty: NDArray[np.float32]  # (n,)
 
 
-class Model:
-    """A recogniser ready to answer; safe to call from many threads."""
+class Recogniser(ABC):
+    """What every loaded model can do, whatever its task: Model (whole pictures, clips), Detector (objects), Segmenter."""
+
+    card: Card
+    threads: int
+
+    @abstractmethod
+    def predict(
+        self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8], name: str = "", top: int | None = None
+    ) -> Prediction:
+        """The answer for one picture: a path, an encoded file's bytes, or upright RGB pixels uint8 (h, w, 3).
+
+        `top`: how many labels or objects the answer names at most; by default all.
+        Raises PictureError when it cannot be decoded and NotFoundError when it is not there.
+        """
+
+    def predict_many(
+        self, pictures: Sequence[str | os.PathLike[str]], top: int | None = None
+    ) -> Iterator[Prediction | Failure]:
+        """Answers in the order of `pictures`, computed on all cores; a bad picture gives a Failure and stops nothing."""
+        return self.each(lambda path: self.predict(path, top=top), pictures)
+
+    def each(self, answer: Callable[[str], A], pictures: Sequence[str | os.PathLike[str]]) -> Iterator[A | Failure]:
+        """What `answer` gives for each file, in order, on all cores; a Failure where it raises one of our errors."""
+
+        def one(path: str) -> A | Failure:
+            try:
+                return answer(path)
+            except SightlineError as error:
+                return failure(path, error)
+
+        return in_order(one, [os.fspath(picture) for picture in pictures], self.threads)
+
+
+class Model(Recogniser):
+    """A recogniser of whole pictures ready to answer; safe to call from many threads."""
 
     def __init__(self, card: Card, onnx: bytes, threads: int | None = None) -> None:
         self.card = card
@@ -63,11 +98,6 @@ class Model:
     def predict(
         self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8], name: str = "", top: int | None = None
     ) -> Prediction:
-        """The answer for one picture: a path, an encoded file's bytes, or upright RGB pixels uint8 (h, w, 3).
-
-        `top`: how many labels the answer names; by default all classes.
-        Raises PictureError when it cannot be decoded and NotFoundError when it is not there.
-        """
         start = time.perf_counter()
         if self.card.input.frames:
             clip, frames = self._clip(picture)
@@ -103,26 +133,7 @@ class Model:
 
     def answer_files(self, pictures: Sequence[str | os.PathLike[str]]) -> Iterator[Answers | Failure]:
         """The raw scores of each file (n = 1), in order, computed on all cores; for measuring rather than telling."""
-        yield from in_order(self._answer_or_fail, [os.fspath(picture) for picture in pictures], self.threads)
-
-    def _answer_or_fail(self, path: str) -> Answers | Failure:
-        try:
-            return self.answer(prepared(path, self.card.input)[None])
-        except SightlineError as error:
-            return failure(path, error)
-
-    def predict_many(
-        self, pictures: Sequence[str | os.PathLike[str]], top: int | None = None
-    ) -> Iterator[Prediction | Failure]:
-        """Answers in the order of `pictures`, computed on all cores; a bad picture gives a Failure and stops nothing."""
-
-        def one(path: str) -> Prediction | Failure:
-            try:
-                return self.predict(path, top=top)
-            except SightlineError as error:
-                return failure(path, error)
-
-        yield from in_order(one, [os.fspath(picture) for picture in pictures], self.threads)
+        return self.each(lambda path: self.answer(prepared(path, self.card.input)[None]), pictures)
 
 
 def prepared(path: str | os.PathLike[str], spec: InputSpec) -> NDArray[np.uint8]:
@@ -148,21 +159,6 @@ def refuse_video(path: str | os.PathLike[str]) -> None:
             hint="take pictures out of it with `sightline collect VIDEO --into FOLDER --seconds 1`; or train on clips: "
             "`sightline train CLIPS --way clip`",
         )
-
-
-class Recogniser(Protocol):
-    """What every loaded model can do, whatever its task: Model (whole pictures, clips), Detector (objects), ..."""
-
-    card: Card
-    threads: int
-
-    def predict(
-        self, picture: str | os.PathLike[str] | bytes | NDArray[np.uint8], name: str = "", top: int | None = None
-    ) -> Prediction: ...
-
-    def predict_many(
-        self, pictures: Sequence[str | os.PathLike[str]], top: int | None = None
-    ) -> Iterator[Prediction | Failure]: ...
 
 
 def load(model: str | os.PathLike[str], threads: int | None = None) -> Recogniser:

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import BundleError, SightlineError
+from sightline.errors import BundleError
 from sightline.runtime import pixels
 from sightline.runtime.geometry import Letterbox, letterbox
 from sightline.runtime.masks import mask_box, outline, to_mask
-from sightline.runtime.model import failure, in_order, open_session, refuse_video
+from sightline.runtime.model import Recogniser, open_session, refuse_video
 from sightline.settings import settings
 from sightline.types import Annotation, Card, Failure, Prediction
 
@@ -38,7 +38,7 @@ class Field:
     scores: NDArray[np.float32]  # (h, w): the probability of that class
 
 
-class Segmenter:
+class Segmenter(Recogniser):
     """A painter of pixels ready to answer; safe to call from many threads."""
 
     def __init__(self, card: Card, onnx: bytes, threads: int | None = None) -> None:
@@ -90,29 +90,9 @@ class Segmenter:
             size=(field.classes.shape[1], field.classes.shape[0]),
         )
 
-    def predict_many(
-        self, pictures: Sequence[str | os.PathLike[str]], top: int | None = None
-    ) -> Iterator[Prediction | Failure]:
-        """Answers in the order of `pictures`, computed on all cores; a bad picture gives a Failure and stops nothing."""
-
-        def one(path: str) -> Prediction | Failure:
-            try:
-                return self.predict(path, top=top)
-            except SightlineError as error:
-                return failure(path, error)
-
-        yield from in_order(one, [os.fspath(picture) for picture in pictures], self.threads)
-
     def field_files(self, pictures: Sequence[str | os.PathLike[str]]) -> Iterator[Field | Failure]:
         """What each pixel of each file shows, in order, on all cores; for measuring rather than telling."""
-
-        def one(path: str) -> Field | Failure:
-            try:
-                return self.field(path)
-            except SightlineError as error:
-                return failure(path, error)
-
-        yield from in_order(one, [os.fspath(picture) for picture in pictures], self.threads)
+        return self.each(self.field, pictures)
 
 
 def placed(probabilities: NDArray[np.float32], box: Letterbox) -> Field:

@@ -5,6 +5,8 @@ Sizes, rates and epochs here are for a few hundred to some thousand pictures and
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from sightline import progress
@@ -63,14 +65,12 @@ def build_yolo(wish: Wish) -> Built:
             spec = spec.model_copy(update={"mean": start.input.mean, "std": start.input.std})
         network = Yolo(body, len(wish.classes), SHAPES[wish.entry.name], mean=spec.mean, std=spec.std)
     steps = max(1, wish.pictures // PLAN.batch)
-    plan = Plan(
-        **{
-            **{name: getattr(PLAN, name) for name in PLAN.__slots__},
-            "size": wish.size,
-            "seed": wish.seed,
-            "epochs": min(max(round(STEPS / steps), EPOCHS[0]), EPOCHS[1]),
-            "frozen": round(STILL * (len(depth_groups(network)) - 1)) if start else 0,
-            "layer_decay": PLAN.layer_decay if start else 1.0,
-        }
+    plan = replace(
+        PLAN,
+        size=wish.size,
+        seed=wish.seed,
+        epochs=min(max(round(STEPS / steps), EPOCHS[0]), EPOCHS[1]),
+        frozen=round(STILL * (len(depth_groups(network)) - 1)) if start else 0,
+        layer_decay=PLAN.layer_decay if start else 1.0,
     )
     return Built(network, plan, spec, start.weights if start else "none", why)
