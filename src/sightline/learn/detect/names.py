@@ -61,6 +61,12 @@ class Built:
 _YOLO = "sightline.learn.detect.recipes:build_yolo"
 _SEGMENT = "sightline.learn.detect.segment:build"
 _PUBLISHED = "sightline.learn.detect.published:build"  # on torchvision
+_QUERIES = "sightline.learn.detect.transformer:build"
+
+
+def _query(name: str, about: str) -> Entry:
+    needs = ("transformers", "transformers")
+    return Entry(name, about, _QUERIES, "Apache-2.0", 416, every=32, backbones=True, needs=needs)
 
 
 def _more(name: str, about: str, kind: Literal["masks", "keypoints"]) -> Entry:
@@ -80,6 +86,8 @@ DETECTORS: dict[str, Entry] = {
         Entry("faster-rcnn-resnet50", "two stages on ResNet-50", _PUBLISHED, "BSD-3-Clause", 640, every=32),
         Entry("retinanet", "one stage with anchors and focal loss", _PUBLISHED, "BSD-3-Clause", 512, every=32, backbones=True),
         Entry("fcos", "one stage without anchors", _PUBLISHED, "BSD-3-Clause", 512, every=32, backbones=True),
+        _query("rt-detr", "queries instead of places, nothing to suppress"),
+        _query("d-fine", "queries, whose boxes are refined as distributions"),
         _more("mask-rcnn", "boxes and the object's pixels", "masks"),
         _more("keypoint-rcnn", "boxes and the object's keypoints", "keypoints"),
         Entry("lraspp", "a class for every pixel, light", _SEGMENT, "BSD-3-Clause", 320, 64, 32, backbones=True, kind="pixels"),
