@@ -13,6 +13,7 @@ from sightline.learn.detect.network import MOST
 
 STRIDES = (8, 16, 32)
 LAYERS = 3  # of the decoder, as the smallest of both papers; every further one costs a fifth of the time
+NARROW, WIDE = 128, 256  # channels above the bodies of phones and small ResNets, and above larger ones
 RARE = 0.01  # what a new head says of every class (arXiv 1708.02002, section 4.1)
 
 
@@ -91,11 +92,10 @@ def family_of(name: str) -> Any:
 def on_maps(name: str, channels: tuple[int, ...], classes: int, size: int) -> Any:
     """The configuration of a small network for maps of these channels, at STRIDES.
 
-    128 channels above the bodies of phones and small ResNets, 256 above larger ones. The library wants to build a body of its
-    own: it gets the least one with these channels, which is thrown away.
+    The library wants to build a body of its own: it gets the least one with these channels, which is thrown away.
     """
     library = _library()
-    width = 256 if channels[-1] >= 1024 else 128
+    width = WIDE if channels[-1] >= 1024 else NARROW
     body = library.RTDetrResNetConfig(
         hidden_sizes=[8, *channels], depths=[1] * 4, layer_type="bottleneck", embedding_size=8, out_indices=[2, 3, 4]
     )
