@@ -70,8 +70,8 @@ def train(
     """Make a recogniser from labelled pictures. Run again after a stop, it goes on where it was.
 
     Args:
-        data: A folder with a folder of pictures for each class; or train/ and val/ of these, a folder with a CSV, a zip or tar;
-            or the name or hash of a dataset in the workspace.
+        data: A folder with a folder of pictures for each class; or train/ and val/ of these, a folder with a CSV, with boxes
+            (Pascal VOC, COCO, YOLO and others), a zip or tar; or the name or hash of a dataset in the workspace.
         val: Labelled pictures to validate on; by default a part of the data that shares no look-alikes with the rest.
         out: Folder for the model and its report; by default one of the data's name in SIGHTLINE_HOME/models.
         size: How large a network may be: small answers 400 pictures a second on two cores, large is slower and better.
