@@ -18,26 +18,33 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, sync: bool = True
 
     `sync=False`: on the disk later, with `os.sync`; for many files at once.
     """
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                if sync:
-                    os.fsync(stream.fileno())
-            Path(name).chmod(mode)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        if sync:
-            sync_folder(path.parent)
+    with new_file(path, mode=mode, sync=sync) as part:
+        part.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
+
+
+@contextmanager
+def new_file(path: Path, *, mode: int = 0o644, sync: bool = True) -> Iterator[Path]:
+    """A temporary file beside `path` that becomes `path` when the block ends well, and vanishes when it does not."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        part = Path(name)
+        try:
+            yield part
+            if sync:
+                _sync_files([part])
+            part.chmod(mode)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        if sync:
+            sync_folder(path.parent)
 
 
 @contextmanager

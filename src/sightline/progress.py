@@ -91,3 +91,11 @@ def note(text: str) -> None:
     listener = _listener.get()
     if listener is not None:
         listener(Event("", 0, None, 0, None, text, finished=True))
+
+
+@contextmanager
+def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    """Add the seconds that the block takes to `seconds[part]`."""
+    start = time.perf_counter()
+    yield
+    seconds[part] = seconds.get(part, 0.0) + time.perf_counter() - start

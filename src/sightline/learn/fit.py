@@ -7,10 +7,7 @@ the result; nothing here knows files of models.
 from __future__ import annotations
 
 import importlib.util
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -88,17 +85,17 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path, *, salvage: bool = F
         return _layerwise(material, request, run, seconds)
     if request.backbone:
         names.check(request.backbone)
-    with _timed(seconds, "choosing"):
+    with progress.timed(seconds, "choosing"):
         start = start_of(request)
     if request.way == "clip":
         from sightline.learn.clips.way import fit_clips
 
-        with _timed(seconds, "training"):
+        with progress.timed(seconds, "training"):
             trained = fit_clips(material, start, request, run)
         return replace(trained, seconds=seconds)
     if start is None and request.way == "auto":
         progress.note("no pretrained weights found: a network is trained from scratch")
-    with _timed(seconds, "training"):
+    with progress.timed(seconds, "training"):
         learned, why = _learn(material, start, request, run)
     if learned.broken and not salvage:
         raise learned.broken
@@ -129,7 +126,7 @@ def _classic(material: Material, request: TrainRequest, seconds: dict[str, float
 
     asked = classic.wish(request.features, request.classifier)
     spec = classic.spec_of(asked, request.input_size, request.fit).model_copy(update={"steps": request.steps})
-    with _timed(seconds, "training"):
+    with progress.timed(seconds, "training"):
         learned = classic.by_classic(material, asked, spec, dict(request.setting) or None)
     why = f"{asked.classifier} on {asked.features} features: asked for"
     recipe = _recipe(learned, request, why).model_copy(update={"backbone": f"{asked.features} + {asked.classifier}"})
@@ -138,7 +135,7 @@ def _classic(material: Material, request: TrainRequest, seconds: dict[str, float
 
 def _layerwise(material: Material, request: TrainRequest, run: Path, seconds: dict[str, float]) -> Trained:
     """Layers that learn without labels first."""
-    with _timed(seconds, "training"):
+    with progress.timed(seconds, "training"):
         learned, why = layerwise.by_layers(material, request, run, _wishes(request))
     recipe = _recipe(learned, request, why).model_copy(update={"backbone": f"{request.way}-{request.size}"})
     return _finished(learned, material, recipe, request, seconds)
@@ -148,9 +145,9 @@ def _finished(
     learned: Learned, material: Material, recipe: Recipe, request: TrainRequest, seconds: dict[str, float]
 ) -> Trained:
     """Calibrated, exported, proved, and with the yardsticks beside it."""
-    with _timed(seconds, "finishing"):
+    with progress.timed(seconds, "finishing"):
         trained = finish(learned, material, recipe)
-    with _timed(seconds, "baselines"):
+    with progress.timed(seconds, "baselines"):
         lower = _baselines(learned, material, request)
     return replace(trained, baselines=lower, seconds=seconds, broken=learned.broken)
 
@@ -290,10 +287,3 @@ def _recipe(learned: Learned, request: TrainRequest, why: str) -> Recipe:
         minutes=request.minutes,
         values={"input_size": spec.size, "fit": spec.fit, **asked, **learned.values},
     )
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
-    begun = time.monotonic()
-    yield
-    seconds[part] = round(time.monotonic() - begun, 2)

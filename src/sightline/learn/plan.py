@@ -170,6 +170,11 @@ def within(plan: Plan, minutes: float, epoch_seconds: float) -> Plan:
     return replace(plan, epochs=max(1, min(affordable, plan.epochs * plan.longest)))
 
 
+def epochs_for(pictures: int, batch: int, steps: int, least: int, most: int) -> int:
+    """How many epochs make about so many steps: many of a small set, few of a large one."""
+    return min(max(round(steps * batch / max(1, pictures)), least), most)
+
+
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """plan.json of a run's folder: what was asked for, what it became, and on which data and network."""

@@ -7,6 +7,7 @@ Knows neither training nor measuring.
 from __future__ import annotations
 
 import copy
+import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -67,8 +68,6 @@ class Detector(Recogniser):
         if len(inputs) != 1 or (self.card.layout == "sightline" and (missing or self._input.name != "image")):
             lacks = ", ".join(missing) or "its one input, image"
             raise BundleError(f"model.onnx is no detector: it lacks {lacks}", hint="copy the model again, or train it again")
-        import json
-
         classes = self._session.get_modelmeta().custom_metadata_map.get("sightline.classes")
         if classes is not None and tuple(json.loads(classes)) != self.card.classes:
             raise BundleError("card.json and model.onnx name different classes", hint="copy the model again, or train it again")

@@ -20,7 +20,7 @@ from sightline.runtime.detector import Detector
 from sightline.types import Card, Dataset, Item, Score, Split
 from sightline.verbs import sighted as seeing
 from sightline.verbs.sighted import Sighted
-from sightline.verbs.trained import TrainResult
+from sightline.verbs.trained import TrainResult, result_of, write
 
 if TYPE_CHECKING:
     from sightline.data.survey import Survey
@@ -175,8 +175,6 @@ def store(target: Path, work: Work, trained: TrainedDetector, *, replace: bool, 
 
     With a test part the scores are about that; the thresholds still come from the validation pictures.
     """
-    from sightline.data.fingerprints import pack
-    from sightline.runtime.bundle import FINGERPRINTS, ONNX, WEIGHTS, write_bundle
     from sightline.verbs import outcome
 
     dataset, seen, findings = work.dataset, work.seen, work.findings
@@ -206,35 +204,9 @@ def store(target: Path, work: Work, trained: TrainedDetector, *, replace: bool, 
         created=card.created,
     )
     page = seeing.report_page(story, tested, scores, card, baselines=baselines)
-    known = seen.aligned(dataset.model_copy(update={"items": dataset.part("train")}))
-    contents = {ONNX: trained.onnx, FINGERPRINTS: pack(known.hashes, known.miniatures), **trained.parts}
-    if trained.weights is not None:
-        contents[WEIGHTS] = trained.weights
-    if target.is_dir() and not any(target.iterdir()):
-        target.rmdir()  # an empty folder made by the user is as good as none
-    write_bundle(target, card, contents, beside={"report.html": page.encode()}, replace=replace)
-    return Stored(_result(target, card, scored_on, advice, work), val)
-
-
-def _result(target: Path, card: Card, scored_on: Split, advice: tuple[str, ...], work: Work) -> TrainResult:
-    return TrainResult(
-        model=str(target),
-        way=card.recipe.way,
-        weights=card.recipe.weights,
-        seconds=0.0,
-        scores=card.scores,
-        dataset=work.dataset.hash[:12],
-        scored_on=scored_on,
-        report=str(target / "report.html"),
-        task=card.task,
-        classes=card.classes,
-        backbone=card.recipe.backbone,
-        why=card.recipe.why,
-        baselines=card.baselines,
-        advice=advice,
-        findings=work.findings,
-        failures=work.dataset.failures,
-    )
+    write(target, card, trained, dataset=dataset, seen=seen, page=page, replace=replace)
+    result = result_of(target, card, dataset, scored_on=scored_on, findings=findings, advice=advice)
+    return Stored(result, val)
 
 
 def _picture_side(dataset: Dataset, seen: Survey) -> int:

@@ -32,7 +32,7 @@ def evaluated(data: Path, bundle: Bundle, report: Path | None, *, seed: int = 0,
     from sightline.verbs.evaluate import WORTH_SAYING, Evaluation
 
     dataset = seeing.usable(resolve.dataset(data))
-    tested = dataset.model_copy(update={"items": _tested(dataset, bundle.card)})
+    tested = dataset.model_copy(update={"items": tested_items(dataset, bundle.card)})
     seen = survey(tested)
     leaks = outcome.seen_before(bundle, seen, tested.items)
     findings = (*leaks, *(one for one in health(whole_pictures(tested), seen) if one.kind in WORTH_SAYING))
@@ -66,7 +66,7 @@ def evaluated(data: Path, bundle: Bundle, report: Path | None, *, seed: int = 0,
     )
 
 
-def _tested(dataset: Dataset, card: Card) -> tuple[Item, ...]:
+def tested_items(dataset: Dataset, card: Card) -> tuple[Item, ...]:
     """The pictures to test on: the data's own test part, else val, else all; DatasetError where they have no places."""
     import difflib
 

@@ -72,11 +72,9 @@ def paint(segmenter: Segmenter, items: Sequence[Item], seed: int = 0) -> Tested:
 
 def store(target: Path, work: Work, trained: TrainedDetector, *, replace: bool) -> TrainResult:
     """Measure the exported file on unseen pictures, write bundle and report together, or neither."""
-    from sightline.data.fingerprints import pack
-    from sightline.runtime.bundle import FINGERPRINTS, ONNX, WEIGHTS, write_bundle
     from sightline.verbs import outcome
     from sightline.verbs.detecting import card_of
-    from sightline.verbs.trained import TrainResult
+    from sightline.verbs.trained import result_of, write
 
     dataset = work.dataset
     scored_on: Split = "test" if dataset.part("test") else "val"
@@ -97,31 +95,8 @@ def store(target: Path, work: Work, trained: TrainedDetector, *, replace: bool) 
         created=card.created,
     )
     page = segmentation_page(story, done.scores, views(segmenter, done))
-    known = work.seen.aligned(dataset.model_copy(update={"items": dataset.part("train")}))
-    contents = {ONNX: trained.onnx, FINGERPRINTS: pack(known.hashes, known.miniatures), **trained.parts}
-    if trained.weights is not None:
-        contents[WEIGHTS] = trained.weights
-    if target.is_dir() and not any(target.iterdir()):
-        target.rmdir()  # an empty folder made by the user is as good as none
-    write_bundle(target, card, contents, beside={"report.html": page.encode()}, replace=replace)
-    return TrainResult(
-        model=str(target),
-        way=card.recipe.way,
-        weights=card.recipe.weights,
-        seconds=0.0,
-        scores=card.scores,
-        dataset=dataset.hash[:12],
-        scored_on=scored_on,
-        report=str(target / "report.html"),
-        task=card.task,
-        classes=card.classes,
-        backbone=card.recipe.backbone,
-        why=card.recipe.why,
-        baselines={},
-        advice=said,
-        findings=work.findings,
-        failures=dataset.failures,
-    )
+    write(target, card, trained, dataset=dataset, seen=work.seen, page=page, replace=replace)
+    return result_of(target, card, dataset, scored_on=scored_on, findings=work.findings, advice=said)
 
 
 _LIMITS = (
@@ -137,11 +112,11 @@ def evaluated(data: Path, bundle: Bundle, report: Path | None, *, seed: int = 0)
     from sightline.data.survey import survey
     from sightline.files import write_text
     from sightline.verbs import outcome, resolve
-    from sightline.verbs.detector_evaluation import _tested
+    from sightline.verbs.detector_evaluation import tested_items
     from sightline.verbs.evaluate import WORTH_SAYING, Evaluation
 
     dataset = resolve.dataset(data)
-    chosen = dataset.model_copy(update={"items": _tested(dataset, bundle.card)})
+    chosen = dataset.model_copy(update={"items": tested_items(dataset, bundle.card)})
     seen = survey(chosen)
     leaks = outcome.seen_before(bundle, seen, chosen.items)
     findings = (*leaks, *(one for one in health(chosen, seen) if one.kind in WORTH_SAYING))

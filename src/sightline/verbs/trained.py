@@ -6,11 +6,11 @@ No verb itself: `train` stores one model this way, a comparison each of its cand
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import Field
 
@@ -80,10 +80,8 @@ def store(
     With `validated` the scores and the report are about the cross-validation's answers. `about`: what the scores are about,
     in one sentence, for report and passport.
     """
-    from sightline.data.fingerprints import pack
     from sightline.measure.learning import diagnose, learning_curve
     from sightline.measure.report_data import ReportData
-    from sightline.runtime.bundle import FINGERPRINTS, ONNX, WEIGHTS, write_bundle
     from sightline.runtime.model import Model
     from sightline.verbs import outcome
 
@@ -119,35 +117,69 @@ def store(
         sights=_sights(card, answered.items) + _learned(trained),
         created=card.created,
     )
+    page = outcome.report_page(story, answered, card)
+    write(target, card, trained, dataset=dataset, seen=seen, page=page, replace=replace)
+    result = result_of(target, card, dataset, scored_on=scored_on, findings=findings, advice=advice)
+    more = {
+        "false_unknown_rate": card.unknown.false_alarm_rate if card.unknown else None,
+        "cross_validation": validated.summary if validated else None,
+    }
+    return result.model_copy(update=more), answered
+
+
+class Exported(Protocol):
+    """What every way of training ends as."""
+
+    @property
+    def onnx(self) -> bytes: ...
+    @property
+    def weights(self) -> bytes | None: ...
+    @property
+    def parts(self) -> Mapping[str, bytes]: ...
+
+
+def write(target: Path, card: Card, trained: Exported, *, dataset: Dataset, seen: Survey, page: str, replace: bool) -> None:
+    """Bundle and report together, or neither; with the looks of the training pictures, by which leaks are known later."""
+    from sightline.data.fingerprints import pack
+    from sightline.runtime.bundle import FINGERPRINTS, ONNX, WEIGHTS, write_bundle
+
     known = seen.aligned(dataset.model_copy(update={"items": dataset.part("train")}))
     contents = {ONNX: trained.onnx, FINGERPRINTS: pack(known.hashes, known.miniatures), **trained.parts}
     if trained.weights is not None:
         contents[WEIGHTS] = trained.weights
-    page = outcome.report_page(story, answered, card)
     if target.is_dir() and not any(target.iterdir()):
         target.rmdir()  # an empty folder made by the user is as good as none
     write_bundle(target, card, contents, beside={"report.html": page.encode()}, replace=replace)
-    result = TrainResult(
+
+
+def result_of(
+    target: Path,
+    card: Card,
+    dataset: Dataset,
+    *,
+    scored_on: Split,
+    findings: tuple[Finding, ...],
+    advice: tuple[str, ...],
+) -> TrainResult:
+    """What is told of a model that was written; whoever asked for it knows how long it took."""
+    return TrainResult(
         model=str(target),
-        way=trained.recipe.way,
-        weights=trained.recipe.weights,
+        way=card.recipe.way,
+        weights=card.recipe.weights,
         seconds=0.0,
-        scores=dict(scores.overall),
+        scores=card.scores,
         dataset=dataset.hash[:12],
         scored_on=scored_on,
         report=str(target / "report.html"),
         task=card.task,
         classes=card.classes,
-        backbone=trained.recipe.backbone,
-        why=trained.recipe.why,
-        baselines=trained.baselines,
-        false_unknown_rate=card.unknown.false_alarm_rate if card.unknown else None,
+        backbone=card.recipe.backbone,
+        why=card.recipe.why,
+        baselines=card.baselines,
         advice=advice,
         findings=findings,
         failures=dataset.failures,
-        cross_validation=validated.summary if validated else None,
     )
-    return result, answered
 
 
 def _sights(card: Card, items: Sequence[Item]) -> tuple[Sight, ...]:

@@ -6,17 +6,15 @@ Frames are looked at on all cores, followed in order (`runtime/tracking.py`), dr
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import Field
 
-from sightline.errors import ConflictError, PictureError, storage_errors
+from sightline.errors import ConflictError, PictureError
+from sightline.files import new_file
 from sightline.progress import task
 from sightline.runtime.detector import USUAL, Detector
 from sightline.runtime.drawing import drawn
@@ -54,7 +52,7 @@ def answer_video(detector: Detector, video: Path, folder: Path | None, *, track:
     counts: Counter[str] = Counter()
     seen: set[tuple[str, int]] = set()
     number, last = 0, 0.0
-    with footage(video) as clip, _new(place) as film_part, _new(lines) as lines_part:
+    with footage(video) as clip, new_file(place) as film_part, new_file(lines) as lines_part:
         tracker = Tracker(sure=_sure(detector), frames=max(1, round(clip.rate))) if track else None
         with (
             film(film_part, clip.rate) as out,
@@ -99,20 +97,3 @@ def _lines(frame: Frame, objects: tuple[Annotation, ...]) -> Iterator[str]:
         wire = object_to_wire(one)
         line = {"frame": frame.number, "time": frame.time, "track": wire.pop("track", None), **wire}
         yield json.dumps(line, ensure_ascii=False) + "\n"
-
-
-@contextmanager
-def _new(path: Path) -> Iterator[Path]:
-    """A file of another name beside `path` that becomes `path` when the block ends well, and vanishes when it does not."""
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        part = Path(name)
-        try:
-            yield part
-            part.chmod(0o644)
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise

@@ -19,7 +19,7 @@ from sightline.learn.detect.bodies import Body, body_of
 from sightline.learn.detect.families import FAMILIES, Shape
 from sightline.learn.detect.names import Built, Wish
 from sightline.learn.detect.network import DetectorNetwork, Found, Target
-from sightline.learn.plan import Plan
+from sightline.learn.plan import Plan, epochs_for
 from sightline.learn.reproduce import seed_of
 from sightline.types import InputSpec
 
@@ -183,7 +183,7 @@ def build(wish: Wish) -> Built:
         body = body_of(name, start, wish.size)
         network = on_body(family, body, Shape(len(wish.classes), wish.size, wish.points), spec)
     plan = FINE if start else replace(FINE, freeze_norm=False, layer_decay=1.0)
-    epochs = min(max(round(STEPS * plan.batch / max(1, wish.pictures)), EPOCHS[0]), EPOCHS[1])
+    epochs = epochs_for(wish.pictures, plan.batch, STEPS, *EPOCHS)
     plan = replace(plan, size=wish.size, seed=wish.seed, epochs=epochs)
     return Built(network, plan, spec, start.weights if start else "none", why)
 

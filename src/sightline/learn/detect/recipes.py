@@ -16,7 +16,7 @@ from sightline.learn.detect.bodies import body_of
 from sightline.learn.detect.names import Built, Wish
 from sightline.learn.detect.yolo import SHAPES, Yolo
 from sightline.learn.network import depth_groups
-from sightline.learn.plan import Plan
+from sightline.learn.plan import Plan, epochs_for
 from sightline.learn.reproduce import seed_of
 from sightline.types import InputSpec
 
@@ -64,12 +64,11 @@ def build_yolo(wish: Wish) -> Built:
         if start:
             spec = spec.model_copy(update={"mean": start.input.mean, "std": start.input.std})
         network = Yolo(body, len(wish.classes), SHAPES[wish.entry.name], mean=spec.mean, std=spec.std)
-    steps = max(1, wish.pictures // PLAN.batch)
     plan = replace(
         PLAN,
         size=wish.size,
         seed=wish.seed,
-        epochs=min(max(round(STEPS / steps), EPOCHS[0]), EPOCHS[1]),
+        epochs=epochs_for(wish.pictures, PLAN.batch, STEPS, *EPOCHS),
         frozen=round(STILL * (len(depth_groups(network)) - 1)) if start else 0,
         layer_decay=PLAN.layer_decay if start else 1.0,
     )

@@ -22,32 +22,20 @@ from sightline.learn.detect.bodies import Body, body_of
 from sightline.learn.detect.data import BATCH, Scenes, Truth
 from sightline.learn.detect.names import Built, Wish
 from sightline.learn.detect.network import DetectorNetwork, Found, Target
-from sightline.learn.detect.published import BODIES, start_of
+from sightline.learn.detect.published import BODIES, EPOCHS, FINE, STEPS, start_of
 from sightline.learn.network import Trainable
-from sightline.learn.plan import Plan
+from sightline.learn.plan import Plan, epochs_for
 from sightline.learn.reproduce import seed_of
 from sightline.learn.step import Parts
 from sightline.types import InputSpec
 
 IGNORED = 255  # in a map of classes: neither asked for nor wrong
 STRIDES = (8, 16)  # of the maps that the heads look at: the body's last stages are dilated, not shrunk
-STEPS, EPOCHS = 2_000, (12, 80)
 
-PLAN = Plan(
+PLAN = replace(
+    FINE,
     size=320,
-    epochs=40,
-    batch=8,
-    lr=1e-3,
-    layer_decay=0.9,
-    weight_decay=1e-3,
-    freeze_norm=True,
-    warmup=0.05,
     ema=0.99,
-    clip=10.0,
-    label_smoothing=0.0,
-    balance=0.0,
-    patience=25,
-    longest=2,
     augment=Augment(flip=True, degrees=5, scale=0.4, aspect=0.1, shift=0.15, colour=0.3),
 )
 
@@ -202,6 +190,6 @@ def build(wish: Wish) -> Built:
         head: Any = LRASPPHead(low, high, count + 1, 128) if light else DeepLabHead(high, count + 1, (6, 12, 18))
         network = Segmenter(body, head, named=light, classes=count, spec=spec)
     plan = PLAN if start else replace(PLAN, freeze_norm=False, layer_decay=1.0)
-    epochs = min(max(round(STEPS * plan.batch / max(1, wish.pictures)), EPOCHS[0]), EPOCHS[1])
+    epochs = epochs_for(wish.pictures, plan.batch, STEPS, *EPOCHS)
     plan = replace(plan, size=wish.size, seed=wish.seed, epochs=epochs)
     return Built(network, plan, spec, start.weights if start else "none", why)

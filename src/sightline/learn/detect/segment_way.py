@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,15 +52,15 @@ def fit_segmenter(dataset: Dataset, request: TrainRequest, run: Path) -> Trained
         )
     seconds: dict[str, float] = {}
     asked = replace(request, backbone=request.backbone or DIAL[request.size])
-    with _timed(seconds, "choosing"):
+    with progress.timed(seconds, "choosing"):
         built, wish = way.build(dataset, asked, len(train))
-    with _timed(seconds, "preparing"):
+    with progress.timed(seconds, "preparing"):
         scenes, failures = way.scenes_of(dataset, train, val, built, masks=True)
     lesson = Fields(**{entry.name: getattr(scenes, entry.name) for entry in fields(scenes)})
     plan = way.planned(built.plan, request, lesson, dataset)
-    with _timed(seconds, "training"):
+    with progress.timed(seconds, "training"):
         trained, broken = way.learn(built.network, lesson, plan, request, run)
-    with _timed(seconds, "finishing"), progress.task("Exporting and proving"):
+    with progress.timed(seconds, "finishing"), progress.task("Exporting and proving"):
         onnx, parity = proved(built.network, lesson, dataset.classes, built.input)  # type: ignore[arg-type]
     recipe = way._recipe(built, wish, request, trained)
     recipe = recipe.model_copy(update={"way": "segment", "why": recipe.why.replace("data with boxes", "data with outlines")})
@@ -112,10 +109,3 @@ def proved(network: Segmenter, lesson: Fields, classes: tuple[str, ...], spec: I
         torch.set_num_threads(threads)
     parity = certify(np.concatenate(mine), np.concatenate(its), "multiclass", np.zeros(len(classes) + 1, np.float32))
     return onnx, parity.model_copy(update={"pictures": len(some)})
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
-    start = perf_counter()
-    yield
-    seconds[part] = perf_counter() - start

@@ -33,7 +33,7 @@ from sightline.learn.detect.transformer_shapes import (
     on_maps,
     tokens,
 )
-from sightline.learn.plan import Plan
+from sightline.learn.plan import Plan, epochs_for
 from sightline.learn.reproduce import seed_of
 from sightline.settings import settings
 from sightline.types import InputSpec
@@ -220,7 +220,7 @@ def build(wish: Wish) -> Built:
     plan = FINE if weights != "none" else replace(FINE, freeze_norm=False, layer_decay=1.0)
     if told or network.network.config.d_model > NARROW:
         plan = replace(plan, lr=FINE.lr / (8 if told else 2))
-    epochs = min(max(round(STEPS * plan.batch / max(1, wish.pictures)), EPOCHS[0]), EPOCHS[1])
+    epochs = epochs_for(wish.pictures, plan.batch, STEPS, *EPOCHS)
     plan = replace(plan, size=wish.size, seed=wish.seed, epochs=epochs, scales=plan.scales if network.any_size else 0.0)
     return Built(network, plan, spec, weights, why)
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,16 +73,16 @@ def fit_detector(dataset: Dataset, request: TrainRequest, run: Path, *, salvage:
             raise missing_extra("deep", "training a detector")
     train, val = parts_of(dataset)
     seconds: dict[str, float] = {}
-    with _timed(seconds, "choosing"):
+    with progress.timed(seconds, "choosing"):
         built, asked = build(dataset, request, len(train))
-    with _timed(seconds, "preparing"):
+    with progress.timed(seconds, "preparing"):
         data, failures = scenes_of(dataset, train, val, built, points=asked.points, masks=asked.entry.kind == "masks")
     plan = planned(built.plan, request, data, dataset)
-    with _timed(seconds, "training"):
+    with progress.timed(seconds, "training"):
         trained, broken = learn(built.network, data, plan, request, run)
     if broken and not salvage:
         raise broken
-    with _timed(seconds, "finishing"), progress.task("Exporting and proving"):
+    with progress.timed(seconds, "finishing"), progress.task("Exporting and proving"):
         onnx, parity = proved(built.network, data, dataset.classes, built.input)
     recipe = _recipe(built, asked, request, trained)
     return TrainedDetector(
@@ -325,10 +323,3 @@ def _recipe(built: Built, asked: Wish, request: TrainRequest, trained: Run) -> R
         minutes=request.minutes,
         values=values,
     )
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[part] = seconds.get(part, 0.0) + time.perf_counter() - start
