@@ -23,7 +23,9 @@ VARIABLES = {
     "SIGHTLINE_OFFLINE": "1: never ask the model hub for weights",
     "SIGHTLINE_MAX_MEGAPIXELS": "largest picture that is decoded, in megapixels (default 50)",
     "SIGHTLINE_THREADS": "worker threads (default: the cores this process may use)",
+    "SIGHTLINE_PROVIDER": "what models are computed with: auto, cpu, cuda, coreml, openvino, openvino-bf16 (default auto)",
 }
+PROVIDERS = ("auto", "cpu", "cuda", "coreml", "openvino", "openvino-bf16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Settings:
     offline: bool
     max_megapixels: float
     threads: int
+    provider: str = "auto"
 
 
 @cache
@@ -65,6 +68,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         offline=_switch("SIGHTLINE_OFFLINE", given.get("SIGHTLINE_OFFLINE", "0")),
         max_megapixels=_positive("SIGHTLINE_MAX_MEGAPIXELS", given.get("SIGHTLINE_MAX_MEGAPIXELS", "50")),
         threads=int(_positive("SIGHTLINE_THREADS", given.get("SIGHTLINE_THREADS") or str(cores()))),
+        provider=_one_of("SIGHTLINE_PROVIDER", given.get("SIGHTLINE_PROVIDER", "auto"), PROVIDERS),
     )
 
 
@@ -104,6 +108,12 @@ def _switch(name: str, value: str) -> bool:
     if value.lower() not in {"0", "1", "true", "false", "yes", "no"}:
         raise UsageError(f"{name} must be 0 or 1, got {value!r}")
     return value.lower() in {"1", "true", "yes"}
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
+    if value.lower() not in known:
+        raise UsageError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    return value.lower()
 
 
 def _positive(name: str, value: str) -> float:

@@ -7,7 +7,7 @@ import pytest
 
 from sightline.learn import graph
 from sightline.learn.backbones import Start
-from sightline.runtime.model import open_session
+from sightline.runtime.engines import open_session
 from sightline.settings import settings
 from sightline.types import InputSpec
 

@@ -17,7 +17,8 @@ from sightline.learn.classic.scorers import Scorer
 from sightline.learn.probe import Head
 from sightline.measure.novelty import Novelty
 from sightline.runtime import keypoints
-from sightline.runtime.model import in_order, open_session
+from sightline.runtime.engines import open_session
+from sightline.runtime.model import in_order
 from sightline.settings import settings
 from sightline.types import InputSpec, Parity, Task
 

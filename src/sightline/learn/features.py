@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from sightline import progress
 from sightline.data.kept import kept
 from sightline.errors import SightlineError
+from sightline.runtime.engines import open_session
 from sightline.runtime.keypoints import feed
-from sightline.runtime.model import failure, in_order, open_session
+from sightline.runtime.model import failure, in_order
 from sightline.runtime.pixels import prepare, read_picture
 from sightline.settings import settings
 from sightline.types import Failure, InputSpec, Item

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from sightline.errors import BundleError, UsageError
 from sightline.runtime import pixels
+from sightline.runtime.engines import open_session, provider_of
 from sightline.runtime.found import Found
 from sightline.runtime.geometry import letterbox
 from sightline.runtime.layouts import LAYOUTS
 from sightline.runtime.masks import outline, pasted, to_mask
-from sightline.runtime.model import Recogniser, open_session, refuse_video
+from sightline.runtime.model import Recogniser, refuse_video
 from sightline.runtime.tiles import Tiles, find_in_tiles
 from sightline.settings import settings
 from sightline.types import Annotation, Card, Failure, Prediction
@@ -46,12 +47,13 @@ class Sought:
 class Detector(Recogniser):
     """A finder of objects ready to answer; safe to call from many threads."""
 
-    def __init__(self, card: Card, onnx: bytes, threads: int | None = None) -> None:
+    def __init__(self, card: Card, onnx: bytes, threads: int | None = None, provider: str | None = None) -> None:
         """BundleError for a graph that is no detector of the card's layout."""
         self.card = card
         self.threads = threads or settings().threads
         self.tiles: Tiles | None = None
-        self._session = open_session(onnx)
+        self._session = open_session(onnx, provider=provider or settings().provider, threads=self.threads)
+        self.provider = provider_of(self._session)
         self._layout = LAYOUTS.get(card.layout)
         if self._layout is None:
             raise BundleError(

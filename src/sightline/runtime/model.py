@@ -6,7 +6,6 @@ throughput, more than intra_op = cores does, and batching gains nothing (docs/lo
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from abc import ABC, abstractmethod
@@ -15,24 +14,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import BundleError, PictureFormatError, SightlineError
+from sightline.errors import PictureFormatError, SightlineError
 from sightline.runtime import keypoints, pixels, tasks
 from sightline.runtime.bundle import read_bundle
+from sightline.runtime.engines import OUTPUTS, open_session, provider_of
 from sightline.settings import settings
 from sightline.types import Card, ErrorInfo, Failure, InputSpec, Prediction
 
-if TYPE_CHECKING:
-    import onnxruntime as ort
-
 A = TypeVar("A")
 B = TypeVar("B")
-
-OUTPUTS = ("probabilities", "embedding", "novelty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +44,7 @@ class Recogniser(ABC):
 
     card: Card
     threads: int
+    provider: str  # what computes: a key of engines.TITLES
 
     @abstractmethod
     def predict(
@@ -81,10 +77,11 @@ class Recogniser(ABC):
 class Model(Recogniser):
     """A recogniser of whole pictures ready to answer; safe to call from many threads."""
 
-    def __init__(self, card: Card, onnx: bytes, threads: int | None = None) -> None:
+    def __init__(self, card: Card, onnx: bytes, threads: int | None = None, provider: str | None = None) -> None:
         self.card = card
         self.threads = threads or settings().threads
-        self._session = open_session(onnx, card)
+        self._session = open_session(onnx, card, provider or settings().provider, self.threads)
+        self.provider = provider_of(self._session)
         self._given = keypoints.feed(self._session)
 
     def answer(self, images: NDArray[np.uint8]) -> Answers:
@@ -161,56 +158,27 @@ def refuse_video(path: str | os.PathLike[str]) -> None:
         )
 
 
-def load(model: str | os.PathLike[str], threads: int | None = None) -> Recogniser:
-    """Load a model by path or name: a Model, a Detector, a Segmenter; raises ModelNotFoundError, BundleError."""
+def load(model: str | os.PathLike[str], threads: int | None = None, provider: str | None = None) -> Recogniser:
+    """Load a model by path or name: a Model, a Detector, a Segmenter.
+
+    threads, provider: by default SIGHTLINE_THREADS and SIGHTLINE_PROVIDER. Raises ModelNotFoundError, BundleError, and for a
+    provider that is not there MissingExtraError.
+    """
     bundle = read_bundle(model)
-    return opened(bundle.card, bundle.onnx, threads)
+    return opened(bundle.card, bundle.onnx, threads, provider)
 
 
-def opened(card: Card, onnx: bytes, threads: int | None = None) -> Recogniser:
+def opened(card: Card, onnx: bytes, threads: int | None = None, provider: str | None = None) -> Recogniser:
     """The recogniser that answers the card's task; raises BundleError."""
     if card.task == "detection":
         from sightline.runtime.detector import Detector
 
-        return Detector(card, onnx, threads)
+        return Detector(card, onnx, threads, provider)
     if card.task == "segmentation":
         from sightline.runtime.segmenter import Segmenter
 
-        return Segmenter(card, onnx, threads)
-    return Model(card, onnx, threads)
-
-
-def open_session(onnx: bytes, card: Card | None = None) -> ort.InferenceSession:
-    """An ONNX Runtime session for sharing among threads; checks the graph's classes against the card. Raises BundleError."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.enable_mem_pattern = True
-    try:
-        session = ort.InferenceSession(onnx, options, providers=_providers(ort))
-    except Exception as error:  # onnxruntime raises a dozen types, some of them only RuntimeError
-        raise BundleError(f"model.onnx cannot be loaded: {error}", hint="copy the model again, or train it again") from error
-    if card is not None:
-        _check_graph(session, card)
-    return session
-
-
-def _check_graph(session: Any, card: Card) -> None:
-    names = {output.name for output in session.get_outputs()}
-    missing = [name for name in OUTPUTS if name not in names]
-    if missing or [entry.name for entry in session.get_inputs()] not in (["image"], ["keypoints"], ["clip"]):
-        raise BundleError(f"model.onnx lacks {', '.join(missing) or 'the input image'}", hint="it was not made by sightline")
-    classes = session.get_modelmeta().custom_metadata_map.get("sightline.classes")
-    if classes is not None and tuple(json.loads(classes)) != card.classes:
-        raise BundleError("card.json and model.onnx name different classes", hint="copy the model again, or train it again")
-
-
-def _providers(ort: Any) -> list[str]:
-    available = ort.get_available_providers()
-    return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+        return Segmenter(card, onnx, threads, provider)
+    return Model(card, onnx, threads, provider)
 
 
 def failure(picture: str, error: SightlineError) -> Failure:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from sightline.errors import BundleError
 from sightline.runtime import pixels
+from sightline.runtime.engines import open_session, provider_of
 from sightline.runtime.geometry import Letterbox, letterbox
 from sightline.runtime.masks import mask_box, outline, to_mask
-from sightline.runtime.model import Recogniser, open_session, refuse_video
+from sightline.runtime.model import Recogniser, refuse_video
 from sightline.settings import settings
 from sightline.types import Annotation, Card, Failure, Prediction
 
@@ -41,11 +42,12 @@ class Field:
 class Segmenter(Recogniser):
     """A painter of pixels ready to answer; safe to call from many threads."""
 
-    def __init__(self, card: Card, onnx: bytes, threads: int | None = None) -> None:
+    def __init__(self, card: Card, onnx: bytes, threads: int | None = None, provider: str | None = None) -> None:
         """BundleError for a graph that is no segmenter of the card's classes."""
         self.card = card
         self.threads = threads or settings().threads
-        self._session = open_session(onnx)
+        self._session = open_session(onnx, provider=provider or settings().provider, threads=self.threads)
+        self.provider = provider_of(self._session)
         outputs = {output.name: output.shape for output in self._session.get_outputs()}
         inputs = [entry.name for entry in self._session.get_inputs()]
         if inputs != ["image"] or "classes" not in outputs:

@@ -90,7 +90,7 @@ def _layout(text: str | None) -> str | None:
 
 def _looked(onnx: bytes) -> _Graph:
     """What the graph takes and gives; BundleError when it takes no square picture as floats (1, 3, side, side)."""
-    from sightline.runtime.model import open_session
+    from sightline.runtime.engines import open_session
 
     try:
         session = open_session(onnx)

@@ -18,7 +18,7 @@ from sightline.learn.classic.bags import Bag  # noqa: E402
 from sightline.learn.classic.features import Colour, Hog, Texture, uniform_patterns  # noqa: E402
 from sightline.learn.classic.windows import Windows, reaches  # noqa: E402
 from sightline.learn.classic.words import Vocabulary  # noqa: E402
-from sightline.runtime.model import open_session  # noqa: E402
+from sightline.runtime.engines import open_session  # noqa: E402
 
 
 def pictures(count: int = 4, side: int = 64) -> np.ndarray:

@@ -20,7 +20,7 @@ from sightline.learn.detect.names import DETECTORS, Wish, named  # noqa: E402
 from sightline.learn.detect.network import FLOOR, MOST, Target  # noqa: E402
 from sightline.learn.loop import train_network  # noqa: E402
 from sightline.learn.network import depth_groups  # noqa: E402
-from sightline.runtime.model import open_session  # noqa: E402
+from sightline.runtime.engines import open_session  # noqa: E402
 from sightline.settings import settings  # noqa: E402
 from sightline.types import InputSpec  # noqa: E402
 

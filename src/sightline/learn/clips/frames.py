@@ -21,7 +21,8 @@ from sightline.errors import SightlineError
 from sightline.learn.logistic import Floats
 from sightline.learn.network import Classifier
 from sightline.runtime.clips import prepare_clip
-from sightline.runtime.model import failure, in_order, open_session
+from sightline.runtime.engines import open_session
+from sightline.runtime.model import failure, in_order
 from sightline.settings import settings
 from sightline.types import Failure, InputSpec, Item
 

@@ -97,7 +97,7 @@ def graph_of(
 
 def found_by(onnx: bytes, images: NDArray[np.uint8]) -> list[Answer]:
     """What the exported file finds in prepared pictures uint8 (n, s, s, 3), as the light runtime runs it."""
-    from sightline.runtime.model import open_session
+    from sightline.runtime.engines import open_session
 
     session = open_session(onnx)
     names = ["boxes", "scores", "labels"]

@@ -87,7 +87,7 @@ def proved(network: Segmenter, lesson: Fields, classes: tuple[str, ...], spec: I
 
     from sightline.learn.detect.export import detector_graph
     from sightline.learn.export import certify
-    from sightline.runtime.model import open_session
+    from sightline.runtime.engines import open_session
 
     onnx = detector_graph(network, classes, spec, "segmentation")
     session, module = open_session(onnx), network.exported()

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from sightline.errors import UsageError, missing_extra
 from sightline.learn.layerwise.names import FILE, HALVED
 from sightline.runtime.bundle import read_bundle
-from sightline.runtime.model import in_order, open_session
+from sightline.runtime.engines import open_session
+from sightline.runtime.model import in_order
 from sightline.settings import settings
 
 if TYPE_CHECKING:
