@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sightline import __version__, progress
-from sightline.errors import DataError, DatasetError, StorageError, UsageError
-from sightline.files import write_text
+from sightline.errors import DataError, UsageError
 from sightline.settings import settings
-from sightline.types import Dataset, Finding, Size
-from sightline.verbs import resolve
+from sightline.types import Size
+from sightline.verbs import goal, resolve
+from sightline.verbs.material import material
 from sightline.verbs.trained import TrainResult, store
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from sightline.data.survey import Survey
     from sightline.learn.fit import TrainRequest
     from sightline.verbs.comparing import Work
 
@@ -157,14 +152,14 @@ def train(
         clip_training.check(asked, {**bench, "teacher": teacher, "log": log})
         dataset, seen, findings, parents = clip_training.read(data, val, seed)
     else:
-        dataset, seen, findings, parents = _data(data, val, seed, whole=objects is False)
+        dataset, seen, findings, parents = material(data, val, seed, whole=objects is False)
         if objects or dataset.task == "detection":
             request = detecting.request_for(request, dataset, wishes)
         elif precision is not None:
             raise UsageError("--precision chooses a detector's thresholds, and these data have no boxes")
-    run = settings().home / "runs" / _key(dataset, {**asked, **bench})
-    left = _left(run, out, dataset)
-    target, replace = (left, True) if left else (_target(out, _name(data, dataset), replace=replace), replace)
+    run = settings().home / "runs" / goal.key_of(dataset, {**asked, **bench})
+    left = goal.left_by(run, out, dataset)
+    target, replace = (left, True) if left else (goal.target_for(out, goal.name_for(data, dataset), replace=replace), replace)
     request = beside.joined(request, company, target.name)
     work = comparing.Work(dataset, seen, findings, run, target.name, precision)
     how = _How(target, bench, minutes, trials, precision, replace)
@@ -200,15 +195,15 @@ def _made(work: Work, request: TrainRequest, how: _How) -> TrainResult:
             count = len(work.dataset.part("train"))
             who = comparing.contenders(bench.get("compare"), bench.get("effort"), request, count)
         decision = comparing.decided(work, who, how.minutes)
-        write_text(run / _GOAL, str(target.absolute()))
+        goal.aimed(run, target)
         return comparing.kept(work, decision, target, keep="keep" in bench, again=how.replace)
     if "tune" in bench:
-        return tuning.tuned(work, request, target, trials=how.trials, goal=run / _GOAL, again=how.replace)
+        return tuning.tuned(work, request, target, trials=how.trials, goal=run / goal.GOAL, again=how.replace)
     if "search" in bench:
-        return searching.made(work, request, bench, target, goal=run / _GOAL, again=how.replace)
+        return searching.made(work, request, bench, target, goal=run / goal.GOAL, again=how.replace)
     if request.way == "detect":
         found = detecting.learn(work.dataset, request, run, salvage=True)
-        write_text(run / _GOAL, str(target.absolute()))
+        goal.aimed(run, target)
         result = detecting.store(target, work, found, replace=how.replace, precision=how.precision).result
         _refuse_broken(found.broken, target, run)
         return result
@@ -216,14 +211,14 @@ def _made(work: Work, request: TrainRequest, how: _How) -> TrainResult:
         from sightline.verbs import segmenting
 
         found = segmenting.learn(work.dataset, request, run)
-        write_text(run / _GOAL, str(target.absolute()))
+        goal.aimed(run, target)
         result = segmenting.store(target, work, found, replace=how.replace)
         _refuse_broken(found.broken, target, run)
         return result
     folds = bench.get("folds")
     validated = folding.cross_validated(work.dataset, work.seen, request, run, folds) if folds else None
     trained = fit(work.dataset, folding.share(request, folds) if folds else request, run, salvage=True)
-    write_text(run / _GOAL, str(target.absolute()))
+    goal.aimed(run, target)
     result, _ = store(target, work.dataset, work.seen, trained, work.findings, replace=how.replace, validated=validated)
     _refuse_broken(trained.broken, target, run)
     return result
@@ -309,113 +304,6 @@ def _classic(asked: dict[str, Any], features: str | None, classifier: str | None
         raise UsageError("--balance is for networks: the classic way has none", hint="leave out --balance")
     named = wish(features, classifier)
     return {"way": "classic", "features": named.features, "classifier": named.classifier}
-
-
-def _data(data: Path, val: Path | None, seed: int, *, whole: bool) -> tuple[Dataset, Survey, tuple[Finding, ...], list[str]]:
-    """Read, look at every picture once, say what is wrong, leave out what cannot be read, divide. Last: its versions.
-
-    whole: what pictures show, not where.
-    """
-    from sightline.data.classes import whole_pictures
-    from sightline.data.health import check
-    from sightline.data.manifest import with_hashes, without
-    from sightline.data.splits import split, with_val
-    from sightline.data.survey import survey
-
-    dataset = resolve.dataset(data, hashed=False)
-    parents = [dataset.hash]
-    if val is not None:
-        apart = resolve.dataset(val, hashed=False)
-        parents.append(apart.hash)
-        dataset = with_val(dataset, apart)
-    if dataset.task == "detection" and whole:
-        progress.note(_PLACES)
-        dataset = whole_pictures(dataset)
-    if dataset.task == "detection":
-        from sightline.verbs.sighted import usable
-
-        dataset = usable(dataset)
-    progress.note(_said(dataset))
-    seen = survey(dataset)
-    dataset = with_hashes(dataset, seen.sha256)
-    findings = tuple(check(whole_pictures(dataset), seen))  # counts pictures, not boxes
-    for finding in findings:
-        if finding.severity == "error":
-            raise DatasetError(finding.message, hint=finding.fix)
-    _warn(findings)
-    if seen.failures:
-        unreadable = {failure.picture for failure in seen.failures}
-        dataset = without(dataset, unreadable)
-        others = (failure for failure in dataset.failures if failure.picture not in unreadable)
-        dataset = dataset.model_copy(update={"failures": (*others, *seen.failures)})
-    return split(dataset, seen, seed=seed), seen, findings, [parent for parent in parents if parent]
-
-
-def _warn(findings: tuple[Finding, ...]) -> None:
-    """Say the warnings: of each kind the first few."""
-    kinds = Counter(finding.kind for finding in findings if finding.severity == "warning")
-    for kind, count in kinds.items():
-        for finding in [one for one in findings if one.kind == kind and one.severity == "warning"][:SAID]:
-            progress.note(f"{kind}: {finding.message}")
-        if count > SAID:
-            progress.note(f"{kind}: and {count - SAID} more; the report lists them, `sightline clean` mends a copy")
-
-
-_TASKS = {"binary": "one of two classes", "multiclass": "one class for each picture", "multilabel": "several labels a picture"}
-SAID = 3  # warnings of a kind that are told one by one
-_PLACES = "the boxes are left out: the model will say which things a picture shows, not where"
-
-
-def _said(dataset: Dataset) -> str:
-    if dataset.task == "detection":
-        from sightline.verbs.detecting import said
-
-        return said(dataset)
-    yes = f", {dataset.positive} means yes" if dataset.positive else ""
-    return f"{len(dataset.items)} pictures, {len(dataset.classes)} classes: {_TASKS[dataset.task]}{yes}"
-
-
-def _name(data: Path, dataset: Dataset) -> str:
-    """The data's name; of a folder called train its parent's."""
-    return data.absolute().parent.name or "model" if dataset.name == "train" else dataset.name
-
-
-def _target(out: Path | None, name: str, *, replace: bool) -> Path:
-    """Where the model goes; said to be impossible before anything is computed."""
-    if out is not None:
-        if out.exists() and not replace and not (out.is_dir() and not any(out.iterdir())):
-            raise StorageError(f"{out} exists already", hint="choose another folder with --out, or add --replace")
-        if replace and out.exists() and not (out / "card.json").is_file() and (not out.is_dir() or any(out.iterdir())):
-            raise StorageError(f"{out} is not a model, so it is not replaced", hint="choose another folder with --out")
-        return out
-    models = settings().home / "models"
-    stem, number = models / name, 1
-    while stem.exists():
-        number += 1
-        stem = models / f"{name}-{number}"
-    return stem
-
-
-_GOAL = "goal"  # in the run's folder: where the model goes, from the moment that it is written
-
-
-def _left(run: Path, out: Path | None, dataset: Dataset) -> Path | None:
-    """The model that this same training wrote before it was killed, when it was killed before its end: it is written again."""
-    from sightline.runtime.bundle import CARD
-
-    goal = run / _GOAL
-    if not goal.is_file():
-        return None
-    target = Path(goal.read_text())
-    card = target / CARD
-    if (out is not None and out.absolute() != target) or not card.is_file():
-        return None
-    return target if json.loads(card.read_bytes()).get("dataset", {}).get("hash") == dataset.hash else None
-
-
-def _key(dataset: Dataset, asked: dict[str, Any]) -> str:
-    """What names a training: the same data and the same wishes go on where they were stopped."""
-    return hashlib.sha256(json.dumps([dataset.hash, asked, __version__], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def show(result: TrainResult) -> RenderableType:

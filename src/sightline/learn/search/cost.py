@@ -6,7 +6,6 @@ ONNX Runtime on this machine. Nothing here is guessed from counts.
 
 from __future__ import annotations
 
-import re
 import statistics
 import time
 from collections.abc import Callable
@@ -17,13 +16,11 @@ import numpy as np
 
 from sightline.errors import UsageError
 from sightline.learn.search.space import Cell, Space, smallest
+from sightline.measure.limits import BYTES, COUNTS, MILLISECONDS, amount
 from sightline.types import InputSpec, Task
 
 ROUNDS, ROUND = 8, 5  # of the latency measurement, pictures in each
 SECONDS = 0.5  # after which it ends, having done 3 rounds
-PARAMETERS = {"": 1, "k": 1_000, "m": 1_000_000}
-BYTES = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "kib": 1 << 10, "mib": 1 << 20}
-MILLISECONDS = {"": 1.0, "ms": 1.0, "us": 0.001, "s": 1000.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +47,10 @@ class Budget:
 
 def read_budget(parameters: str | None, size: str | None, latency: str | None) -> Budget:
     """200k, 1.5M; 1MB, 800kB; 5ms. UsageError for anything else, and for 0."""
-    most = _amount("--max-parameters", parameters, PARAMETERS, "200k or 1.5M")
-    file = _amount("--max-size", size, BYTES, "1MB or 800kB")
-    wait = _amount("--max-latency", latency, MILLISECONDS, "5ms")
+    most = amount("--max-parameters", parameters, COUNTS, "200k or 1.5M")
+    file = amount("--max-size", size, BYTES, "1MB or 800kB")
+    wait = amount("--max-latency", latency, MILLISECONDS, "5ms")
     return Budget(None if most is None else int(most), None if file is None else int(file), wait)
-
-
-def _amount(option: str, text: str | None, units: dict[str, int] | dict[str, float], such: str) -> float | None:
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d*\.?\d+)\s*([a-z]*)", text.strip().lower())
-    value = float(found[1]) * units.get(found[2], 0) if found else 0
-    if not value > 0:
-        raise UsageError(f"{option} must be an amount above 0, got {text!r}", hint=f"such as {option} {such}")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +97,7 @@ def measure(cell: Cell, use: Use) -> Measurement:
     The latency is the median of the quietest of a few rounds: other programs make single rounds slow, never fast.
     """
     onnx = _file(cell, use)
-    from sightline.runtime.model import open_session
+    from sightline.runtime.engines import open_session
 
     session = open_session(onnx)
     names = [output.name for output in session.get_outputs()]
