@@ -152,6 +152,7 @@ def _weights(network: Classifier, learned: Learned, recipe: Recipe) -> bytes:
     facts = {
         "architecture": "sightline" if recipe.backbone.startswith("sightline-") else recipe.backbone,
         **dict(learned.start.options if learned.start else ()),
+        **learned.facts,
     }
     said = {"sightline": json.dumps(facts)}  # one entry: safetensors writes several in an order that changes from run to run
     content: bytes = save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, said)

@@ -96,6 +96,7 @@ class Learned:
     denoiser: Denoiser | None = None  # in front of `network`, and in `graph` already
     drawings: tuple[Drawing, ...] = ()  # for the report
     parts: Mapping[str, bytes] = field(default_factory=dict)  # further files of the bundle
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what the weights file says of a network that was changed
     broken: DataError | None = None  # why training ended before its time; these are the best weights until then
 
     def score(self) -> tuple[float, float]:
@@ -173,6 +174,7 @@ class Prepared:
     spec: InputSpec
     failures: tuple[Failure, ...]
     start: Start | None
+    released: Callable[[Classifier], Classifier] | None = None  # takes off what was around the network while it learned
 
 
 def prepare_network(
@@ -298,7 +300,8 @@ def by_network(
             trained, broken = kept_so_far(run), error
     if not crew.first:
         raise SystemExit(0)  # the first process calibrates, exports and tells: the others have done their part
-    network = prepared.network.to("cpu").float().eval()
+    network = prepared.network if prepared.released is None else prepared.released(prepared.network)
+    network = network.to("cpu").float().eval()
     exported = graph.embedding_graph(network, prepared.spec.size)
     if material.denoiser:
         exported = material.denoiser.front(exported)
