@@ -86,6 +86,24 @@ def read_bundle(name: str | os.PathLike[str]) -> Bundle:
     return Bundle(path, card, files)
 
 
+def weights_of(bundle: Bundle) -> bytes | None:
+    """The weights for training on (safetensors), checked against their hash; None where the bundle has none. BundleError."""
+    known = bundle.card.files.get(WEIGHTS)
+    if known is None:
+        return None
+    try:
+        if bundle.path.is_dir():
+            content = _read(bundle.path / WEIGHTS, bundle.path)
+        else:
+            with zipfile.ZipFile(bundle.path) as archive:
+                content = _member(archive, WEIGHTS, bundle.path)
+    except (OSError, zipfile.BadZipFile, EOFError) as error:
+        raise BundleError(f"the model {bundle.path} cannot be read: {error}", hint=_AGAIN) from error
+    if hashlib.sha256(content).hexdigest() != known:
+        raise BundleError(f"the model {bundle.path} is corrupt: {WEIGHTS} does not match its hash", hint=_AGAIN)
+    return content
+
+
 _AGAIN = "copy it again, or train it again"
 
 
