@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.errors import BundleError, SightlineError, UsageError, missing_extra
 from sightline.learn.backbones import OPTIONS
 from sightline.runtime.bundle import WEIGHTS, Bundle, read_bundle, weights_of
-from sightline.types import Card
+from sightline.types import Card, Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,7 +57,6 @@ def rebuilt(bundle: Path) -> Rebuilt:
     found = read_bundle(bundle)
     _check(found)
     try:
-        import torch
         from safetensors import SafetensorError
         from safetensors.torch import load
     except ImportError as error:
@@ -66,19 +65,31 @@ def rebuilt(bundle: Path) -> Rebuilt:
     if content is None:
         raise _without(found)
     try:
-        facts, state = _facts(content), load(content)
-        with torch.random.fork_rng(devices=[]):
-            network = _built(found.card, facts)
-        for name in facts.get("removed", ()):
-            remove(network, name)
-        if facts.get("pruned"):
-            narrow(network, state)
-        network.load_state_dict(state)
+        facts = _facts(content)
+        network = shaped(found.card, facts, load(content))
     except (SafetensorError, ValueError, KeyError, AttributeError, RuntimeError, struct.error) as error:
         said = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise BundleError(f"{WEIGHTS} of the model {found.path} does not fit its network: {said[:240]}", hint=AGAIN) from error
     kept = {name: value for name, value in facts.items() if name != "architecture"}
-    return Rebuilt(found, network.float().eval(), kept)
+    return Rebuilt(found, network, kept)
+
+
+def shaped(card: Card, facts: Mapping[str, Any], state: Mapping[str, Tensor]) -> Classifier:
+    """The network of a passport with the weights `state`, whose `facts` say what was changed since it was built: "removed" names
+    blocks that are gone, "pruned" that layers have the channels of their weights, "built" the input size it was built for.
+
+    Raises BundleError, and what torch raises where the weights do not fit.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        network = _built(card, facts)
+    for name in facts.get("removed", ()):
+        remove(network, name)
+    if facts.get("pruned"):
+        narrow(network, state)
+    network.load_state_dict(state)
+    return network.float().eval()
 
 
 def _check(bundle: Bundle) -> None:
@@ -125,9 +136,9 @@ def _built(card: Card, facts: Mapping[str, Any]) -> Classifier:
     """The network as its training began, with other weights."""
     from sightline.learn.network import Classifier
 
-    pretrained = card.recipe.way in PRETRAINED
+    pretrained, size = card.recipe.way in PRETRAINED, int(facts.get("built", card.input.size))
     try:
-        backbone, width = _pretrained(card, facts) if pretrained else _own(card)
+        backbone, width = _pretrained(card.recipe.backbone, size, facts) if pretrained else _own(card.recipe, size)
     except BundleError:
         raise
     except SightlineError as error:
@@ -139,27 +150,26 @@ def _built(card: Card, facts: Mapping[str, Any]) -> Classifier:
     return Classifier(backbone, width, len(card.classes), mean=spec.mean, std=spec.std, dropout=dropout)
 
 
-def _pretrained(card: Card, facts: Mapping[str, Any]) -> tuple[nn.Module, int]:
+def _pretrained(name: str, size: int, facts: Mapping[str, Any]) -> tuple[nn.Module, int]:
     """As backbones.build builds it, without asking for its first weights."""
     from sightline.learn.pooled import Pooled
     from sightline.learn.zoo.networks import as_published
     from sightline.learn.zoo.stems import fix_pooling
 
     options = {name: str(facts[name]) for name in OPTIONS if name in facts}
-    network = as_published(card.recipe.backbone, card.input.size, options).eval()
-    fix_pooling(network, card.input.size)
-    module = Pooled(network, card.input.size)
+    network = as_published(name, size, options).eval()
+    fix_pooling(network, size)
+    module = Pooled(network, size)
     return module, module.width
 
 
-def _own(card: Card) -> tuple[nn.Module, int]:
+def _own(recipe: Recipe, size: int) -> tuple[nn.Module, int]:
     """A network that was trained from scratch, or from layers that had learnt without labels."""
     from sightline.learn.layerwise import autoencoder, dbn
     from sightline.learn.network import small_resnet
     from sightline.learn.zoo.networks import from_scratch
     from sightline.learn.zoo.speed import SpeedNet
 
-    recipe = card.recipe
     if recipe.way == "dbn":
         return dbn.body(recipe.size)
     if recipe.way == "autoencoder":
@@ -167,7 +177,7 @@ def _own(card: Card) -> tuple[nn.Module, int]:
         return encoder, encoder.width
     if recipe.backbone == f"sightline-{recipe.size}":
         return small_resnet(recipe.size)
-    body, width = from_scratch(recipe.backbone, card.input.size)
+    body, width = from_scratch(recipe.backbone, size)
     quick = getattr(body, "network", None)
     if isinstance(quick, SpeedNet):  # it answers for a picture and its mirror image where it was trained on both
         quick.mirrored = bool(recipe.values.get("augment", {}).get("flip"))
