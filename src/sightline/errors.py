@@ -14,7 +14,8 @@ SightlineError                 code, hint, HTTP status and exit code are attribu
 │   │   ├── PictureFormatError
 │   │   ├── PictureTooLargeError
 │   │   └── PictureTimeoutError
-│   └── BundleError            a model bundle that is corrupt or of another version
+│   ├── BundleError            a model bundle that is corrupt or of another version
+│   └── TargetError            a form that a model cannot be exported to: the target lacks an operator, or room
 ├── ParityError                an export that answers differently from the trained model
 ├── ConflictError              it is no longer, or already, in the state that was asked for
 ├── MissingExtraError          an optional part that is not installed
@@ -113,6 +114,10 @@ class PictureTimeoutError(PictureError):
 
 class BundleError(DataError):
     code = "model_invalid"
+
+
+class TargetError(DataError):
+    code = "target_refused"
 
 
 class ParityError(DataError):

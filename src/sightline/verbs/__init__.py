@@ -77,6 +77,18 @@ VERBS: dict[str, Verb] = {
         names=("data",),
     ),
     "evaluate": Verb("sightline.verbs.evaluate", "Measure a model on labelled pictures it has not seen.", rest=True),
+    "compress": Verb(
+        "sightline.verbs.compress",
+        "Make a model smaller and faster, and prove that it answers the same.",
+        rest=True,
+        long=True,
+        words=("model", "how", "max_size", "max_latency", "max_drop"),
+        names=("data", "val"),
+        groups=(
+            ("What it may cost", ("max_size", "max_latency", "max_drop")),
+            ("How it is made", ("how", "minutes", "epochs", "calibrate", "seed")),
+        ),
+    ),
     "predict": Verb(
         "sightline.verbs.predict",
         "Say what is in pictures.",
@@ -84,6 +96,7 @@ VERBS: dict[str, Verb] = {
         words=("tiles",),
         groups=(("Objects, videos", ("threshold", "tiles", "save_pictures", "track")),),
     ),
+    "export": Verb("sightline.verbs.export", "Write a model for phones, boards, browsers; proved to answer alike."),
     "serve": Verb("sightline.web.serve", "Answer over HTTP, with a page to try the model."),
     "worker": Verb("sightline.jobs.worker", "Run the long jobs that a server takes in, beside it."),
     "data": Verb("sightline.verbs.data", "See, compare, divide, export and name the datasets of the workspace."),
