@@ -16,7 +16,8 @@ from pictures import drawn
 from sightline.errors import MissingExtraError, NotFoundError, UsageError
 from sightline.runtime.metadata import private
 from sightline.runtime.pixels import decode, sniff
-from sightline.sources import Arrival, Options, arrive, video
+from sightline.sources import Arrival, Options, arrive
+from sightline.sources import camera as camera_of_number
 from sightline.sources.video import frames
 from sightline.types import Failure
 
@@ -274,7 +275,7 @@ def test_what_is_wrong_is_said_at_once(tmp_path: Path, clip: Path, monkeypatch: 
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> None:
     """FFmpeg's test picture in the place of a camera."""
-    monkeypatch.setattr(video, "_camera_address", lambda number: ("testsrc=size=64x48:rate=30", "lavfi"))
+    monkeypatch.setattr(camera_of_number, "camera_address", lambda number: ("testsrc=size=64x48:rate=30", "lavfi"))
     return
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, get_type_hints
 
 from sightline.cli.run import IN_PART
@@ -35,6 +35,10 @@ def _command(name: str) -> Callable[..., int]:
 
         with listening():
             result = function(*arguments, **options)
+        if isinstance(result, Iterator):  # something that goes on until it is stopped
+            from sightline.cli.live import show_live
+
+            return show_live(result, as_json=json)
         _print(name, result, json)
         return IN_PART if getattr(result, "failures", ()) else 0
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import io
 import re
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from sightline.errors import DataError, NotFoundError, PictureError, UsageError,
 from sightline.files import sha256_file
 from sightline.runtime.limits import standard_limits
 from sightline.sources import Arrival
+from sightline.sources.camera import open_camera
 from sightline.types import ErrorInfo, Facts, Failure
 
 # Only containers of videos, only from files: a playlist or a list of parts would have others fetched or opened
@@ -76,7 +76,7 @@ def frames(
     if camera:
         if limit is None:
             raise UsageError("a camera never ends: say how many frames", hint="for example --limit 100")
-        container = _camera(int(camera[1] or 0))
+        container = open_camera(int(camera[1] or 0))
     else:
         try:
             container = av.open(clip.address, options=dict(_OPTIONS), metadata_errors="ignore")
@@ -103,27 +103,6 @@ def _clip(source: str) -> _Clip:
 
         raise NotFoundError(f"no such video: {source}", hint=near_names(path), detail={"path": source})
     return _Clip(path.name, path.stem, str(path.resolve()), f"{path.name}:{sha256_file(path)[:16]}", False)
-
-
-def _camera(number: int) -> Any:
-    import av
-
-    address, form = _camera_address(number)
-    try:
-        return av.open(address, format=form)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise NotFoundError(
-            f"no camera {number}: {_reason(error)}", hint="is it plugged in, may you use it, does another program hold it?"
-        ) from error
-
-
-def _camera_address(number: int) -> tuple[str, str]:
-    """What FFmpeg calls a camera on this system: (address, format)."""
-    if sys.platform == "darwin":
-        return str(number), "avfoundation"
-    if sys.platform == "win32":
-        raise UsageError("cameras cannot be opened by number on Windows", hint="record a video and give the file")
-    return f"/dev/video{number}", "v4l2"
 
 
 class _Wanted:
@@ -189,7 +168,7 @@ def _taken(container: Any, clip: _Clip, wanted: _Wanted, form: Form, limit: int 
         stream.thread_type = "AUTO"
         lost: list[str] = []
         taken, count, last = 0, 0, 0.0
-        for number, (frame, at) in enumerate(_decoded(container, stream, lost)):
+        for number, (frame, at) in enumerate(decoded(container, stream, lost)):
             count, last = number + 1, at
             try:
                 if not wanted.takes(number, at, frame):
@@ -218,15 +197,20 @@ def _cut(container: Any, stream: Any, count: int, last: float) -> str:
     return f"is cut off: its frames end after {last:.1f} of {length:.1f} s" if missing else ""
 
 
-def _decoded(container: Any, stream: Any, lost: list[str]) -> Iterator[tuple[Any, float]]:
-    """(frame, seconds from the first one) of every frame that can be decoded; reasons of the others are appended to `lost`."""
+def decoded(
+    container: Any, stream: Any, lost: list[str], stopped: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[Any, float]]:
+    """(frame, seconds from the first one) of every frame that can be decoded; reasons of the others are appended to `lost`.
+
+    Ends with the video, where too much of it is damaged, or when `stopped` says so.
+    """
     import av
 
     rate = float(stream.average_rate or 0) or 25.0
     start: float | None = None
     number = broken = 0
     packets = container.demux(stream)
-    while broken < _BROKEN:
+    while broken < _BROKEN and not stopped():
         try:
             packet = next(packets, None)
         except BlockingIOError:  # a camera has no frame yet

@@ -95,6 +95,7 @@ VERBS: dict[str, Verb] = {
         rest=True,
         words=("tiles",),
         groups=(("Objects, videos", ("threshold", "tiles", "save_pictures", "track")),),
+        command="sightline.cli.predict",
     ),
     "export": Verb("sightline.verbs.export", "Write a model for phones, boards, browsers; proved to answer alike."),
     "serve": Verb("sightline.web.serve", "Answer over HTTP, with a page to try the model."),

@@ -59,14 +59,18 @@ def predict(
         save_pictures: Write every picture with its objects drawn to this new folder, and the annotated videos.
         track: Objects in videos: follow each from frame to frame and give it a number.
     """
+    from sightline.progress import note
     from sightline.progress import track as tracked
+    from sightline.runtime.engines import TITLES
     from sightline.runtime.model import load
     from sightline.verbs import resolve
 
     if top is not None and top < 1:
         raise UsageError(f"--top must be at least 1, got {top}")
     store = resolve.workspace("keeping answers") if keep else None
-    recogniser = _set_up(load(resolve.model(model)), threshold, tiles)
+    recogniser = set_up(load(resolve.model(model)), threshold, tiles)
+    if recogniser.provider != "cpu":
+        note(f"computing with {TITLES.get(recogniser.provider, recogniser.provider)}, {recogniser.threads} threads")
     paths, videos = _meant(recogniser, pictures)
     if explain is not None:
         _explained(recogniser, paths, explain)
@@ -95,7 +99,7 @@ def predict(
     return Predictions(results=tuple(results), failures=tuple(failures), videos=watched)
 
 
-def _set_up(recogniser: Recogniser, threshold: float | None, tiles: str) -> Recogniser:
+def set_up(recogniser: Recogniser, threshold: float | None, tiles: str) -> Recogniser:
     """The recogniser as it is asked for; UsageError for what only a detector can do."""
     if recogniser.card.task == "detection":
         from sightline.runtime.detector import Detector
