@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 POWERCAP = Path("/sys/class/powercap")
-SILENT = "this machine does not tell its energy: no readable counters below /sys/class/powercap"
+SILENT = "not told by this machine (no readable counters below /sys/class/powercap)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ VERBS: dict[str, Verb] = {
         command="sightline.cli.predict",
     ),
     "export": Verb("sightline.verbs.export", "Write a model for phones, boards, browsers; proved to answer alike."),
+    "bench": Verb("sightline.verbs.bench", "Measure how fast a model answers on this machine, and on what."),
     "serve": Verb("sightline.web.serve", "Answer over HTTP, with a page to try the model."),
     "worker": Verb("sightline.jobs.worker", "Run the long jobs that a server takes in, beside it."),
     "data": Verb("sightline.verbs.data", "See, compare, divide, export and name the datasets of the workspace."),
