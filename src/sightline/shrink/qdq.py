@@ -139,6 +139,7 @@ class _Writer:
         if node.name in plan.clamps or (stem and node.name in stem.gone):
             return
         if node.name not in plan.inside:
+            self._shield(node)
             self.nodes.append(node)
             return
         given = self.ground.wires.given(node)
@@ -148,6 +149,17 @@ class _Writer:
         if self.ground.wires.weighted(node):
             self._weights(node)
         self._leave(node, given)
+
+    def _shield(self, node: Any) -> None:
+        """Keep the weights of a float node in float: ONNX Runtime rounds them at load, with one scale for the whole layer, where a
+        convolution or Gemm takes what DequantizeLinear makes (its `WeightBiasQuantization`). A Clip without effect between the
+        two prevents it."""
+        if node.op_type not in ("Conv", "ConvTranspose", "Gemm") or not _made_inside(node.input[0], self.ground):
+            return
+        self.constants |= {"least": np.array(-3e38, np.float32), "most": np.array(3e38, np.float32)}
+        shielded = self._new("c")
+        self.nodes.append(load_onnx().helper.make_node("Clip", [node.input[0], "least", "most"], [shielded], name=shielded))
+        node.input[0] = shielded
 
     def _leave(self, node: Any, given: list[str]) -> None:
         """Quantise what the node makes, and bring it back under its old name."""

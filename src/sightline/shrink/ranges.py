@@ -21,7 +21,7 @@ Method = Literal["minmax", "entropy", "percentile"]
 METHODS: tuple[Method, ...] = ("minmax", "percentile", "entropy")
 SAMPLES = 1 << 18  # values kept of each tensor: 1 MB, so that 200 tensors fit into 200 MB
 PERCENT = 0.01  # of the values lie outside a percentile's range, half of them on either side
-BINS, STEP, LEVELS = 2048, 16, 128  # of the entropy search
+BINS, STEP = 2048, 16  # of the entropy search
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +72,26 @@ def _entropy(seen: Seen) -> tuple[float, float]:
     reach = max(abs(seen.low), abs(seen.high))
     if reach == 0:
         return seen.low, seen.high
-    whole, _ = np.histogram(np.abs(seen.values), bins=BINS, range=(0, reach))
-    ends = range(LEVELS, BINS + 1, STEP)
-    best = min(ends, key=lambda end: _divergence(whole.astype(np.float64), end))
+    levels = 128 if min(-seen.low, seen.high) > 0 else 256
+    whole = np.histogram(np.abs(seen.values), bins=BINS, range=(0, reach))[0].astype(np.float64)
+    whole[0] = whole[1]  # the zeros that a ReLU makes are exact in every range: they must not outweigh the rest
+    best = min(range(levels, BINS + 1, STEP), key=lambda end: _divergence(whole, end, levels))
     threshold = reach * best / BINS
     return max(seen.low, -threshold), min(seen.high, threshold)
 
 
-def _divergence(whole: NDArray[np.float64], end: int) -> float:
-    """KL(clamped || quantised) when the first `end` bins become LEVELS levels and the rest is clamped into the last bin."""
+def _divergence(whole: NDArray[np.float64], end: int, levels: int) -> float:
+    """KL(clamped || quantised) when the first `end` bins become `levels` levels and the rest is clamped into the last bin."""
     inside = whole[:end]
     clamped = inside.copy()
     clamped[-1] += whole[end:].sum()
-    starts = np.arange(LEVELS) * end // LEVELS
+    starts = np.arange(levels) * end // levels
     filled = (inside > 0).astype(np.float64)
     counts = np.add.reduceat(filled, starts)
     means = np.add.reduceat(inside, starts) / np.maximum(counts, 1)
     quantised = filled * np.repeat(means, np.diff([*starts, end]))
+    if not quantised.any():
+        return np.inf
     p, q = clamped / clamped.sum(), (quantised + 1e-9) / (quantised + 1e-9).sum()
     some = p > 0
     return float((p[some] * np.log(p[some] / q[some])).sum())
