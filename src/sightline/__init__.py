@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "train": "sightline.verbs.train",
     "evaluate": "sightline.verbs.evaluate",
+    "compress": "sightline.verbs.compress",
     "predict": "sightline.verbs.predict",
     "serve": "sightline.web.serve",
     "doctor": "sightline.verbs.doctor",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from sightline.types import Dataset as Dataset
     from sightline.types import Item as Item
     from sightline.types import Prediction as Prediction
+    from sightline.verbs.compress import compress as compress
     from sightline.verbs.doctor import doctor as doctor
     from sightline.verbs.evaluate import evaluate as evaluate
     from sightline.verbs.predict import predict as predict

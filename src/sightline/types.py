@@ -173,6 +173,28 @@ class Parity(Record):
     largest_shift: float | None = Field(default=None, description="largest move of a box's side, in pixels of the input")
 
 
+class Certificate(Record):
+    """What a compressed model answers beside the model that it was made from, on the same labelled pictures."""
+
+    how: str = Field(description="as `compress --how` names it: prune:0.5+int8:minmax")
+    parent: str = Field(description="id of the model that it was made from")
+    parent_name: str
+    scored_on: Split
+    pictures: int
+    agreement: float = Field(description="share of pictures with the same top label or decisions (objects: given again)")
+    largest_difference: float = Field(description="largest absolute change of any score")
+    measure: str = Field(description="the main score: top1, map, map50")
+    before: Score
+    after: Score
+    drop: float = Field(description="before minus after, paired, with its 95 % interval")
+    drop_low: float
+    drop_high: float
+    bytes_before: int
+    bytes_after: int
+    latency_before_ms: float
+    latency_after_ms: float
+
+
 class Recipe(Record):
     """Everything that decided a training, asked for or derived."""
 
@@ -211,6 +233,7 @@ class Card(Record):
     scores: dict[str, Score] = Field(default_factory=dict)
     baselines: dict[str, Score] = Field(default_factory=dict, description="top-1 of the majority class and of HOG + linear")
     parity: Parity | None = None
+    compressed: Certificate | None = Field(default=None, description="of a model made smaller by `compress`")
     limits: tuple[str, ...] = Field(default=(), description="what the model was not tested for, in plain words")
     licence: str = ""
     sightline: str = ""

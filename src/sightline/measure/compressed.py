@@ -105,14 +105,14 @@ def excess(one: Candidate, limits: Limits) -> float:
 def choose(candidates: Sequence[Candidate], limits: Limits, measure: str) -> Candidate | None:
     """The one to take of those that fit; None where none does.
 
-    With a limit of size or time the best answers count, of equally good ones the smaller file; without, the smallest file
-    that loses no more than is allowed.
+    With a limit of size or time the best answers count, of equally good ones the smaller file; without, the least of file
+    times time, among those that lose no more than is allowed.
     """
     fitting = [one for one in candidates if one.state == "finished" and excess(one, limits) == 0]
     if not fitting:
         return None
     if limits.bytes is None and limits.latency_ms is None:
-        return min(fitting, key=lambda one: (one.bytes, one.drop))
+        return min(fitting, key=lambda one: (one.bytes * one.latency_ms, one.drop))
     return min(fitting, key=lambda one: (-one.scores[measure].value, one.bytes, one.latency_ms))
 
 

@@ -227,7 +227,7 @@ def _behind(work: Work, best: Tried, other: Tried) -> Score:
     if work.objects:
         from sightline.verbs import sighted
 
-        return sighted.behind(work.dataset, best.held(), other.held())
+        return sighted.behind(work.dataset.part("val"), work.dataset.classes, best.held(), other.held())
     uris, truth, given = best.answers()
     others, _, theirs = other.answers()
     where = {uri: row for row, uri in enumerate(others)}
@@ -245,7 +245,7 @@ def _best(work: Work, tried: Sequence[Tried]) -> Tried | None:
         if work.objects:
             from sightline.verbs import sighted
 
-            return sighted.score(work.dataset, one.held())
+            return sighted.score(work.dataset.part("val"), work.dataset.classes, one.held())
         _, truth, given = one.answers()
         return main_score(truth, given, work.dataset.task)
 

@@ -68,7 +68,7 @@ def evaluated(data: Path, bundle: Bundle, report: Path | None, *, seed: int = 0,
 
 def tested_items(dataset: Dataset, card: Card) -> tuple[Item, ...]:
     """The pictures to test on: the data's own test part, else val, else all; DatasetError where they have no places."""
-    import difflib
+    from sightline.verbs import outcome
 
     if dataset.task != "detection":
         raise DatasetError(
@@ -76,11 +76,7 @@ def tested_items(dataset: Dataset, card: Card) -> tuple[Item, ...]:
             hint="give a folder with Pascal VOC, COCO or YOLO labels",
         )
     items = dataset.part("test") or dataset.part("val") or dataset.items
-    foreign = sorted({label for item in items for label in item.labels} - set(card.classes))
-    if foreign:
-        near = difflib.get_close_matches(foreign[0], card.classes, 1)
-        hint = f"did you mean {near[0]}?" if near else "the model knows: " + ", ".join(card.classes[:12])
-        raise DatasetError(f"the model does not know the label {foreign[0]!r} ({len(foreign)} such labels)", hint=hint)
+    outcome.check_labels(items, card)
     return items
 
 

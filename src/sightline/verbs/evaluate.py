@@ -120,14 +120,10 @@ WORTH_SAYING = frozenset({"unreadable", "label_conflict", "exact_duplicate", "ne
 
 def _tested(dataset: Dataset, card: Card) -> tuple[Item, ...]:
     """The pictures to test on: the data's own test part, else val, else all; their labels must be the model's."""
-    import difflib
+    from sightline.verbs import outcome
 
     items = dataset.part("test") or dataset.part("val") or dataset.items
-    foreign = sorted({label for item in items for label in item.labels} - set(card.classes))
-    if foreign:
-        near = difflib.get_close_matches(foreign[0], card.classes, 1)
-        hint = f"did you mean {near[0]}?" if near else "the model knows: " + ", ".join(card.classes[:12])
-        raise DatasetError(f"the model does not know the label {foreign[0]!r} ({len(foreign)} such labels)", hint=hint)
+    outcome.check_labels(items, card)
     if card.task != "multilabel":
         items = tuple(item for item in items if len(item.labels) == 1)
     if not items:

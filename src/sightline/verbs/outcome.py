@@ -5,6 +5,7 @@ No verb itself: the part of the stories of train and evaluate that is the same.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,6 +69,15 @@ def scores_of(truth: NDArray[np.int64], probabilities: NDArray[np.float32], card
     return classification_scores(
         truth, probabilities, card.task, card.classes, seed, positive=card.positive, thresholds=thresholds
     )
+
+
+def check_labels(items: Iterable[Item], card: Card) -> None:
+    """Refuse pictures with labels that the model does not know: DatasetError names the first and the nearest."""
+    foreign = sorted({label for item in items for label in item.labels} - set(card.classes))
+    if foreign:
+        near = difflib.get_close_matches(foreign[0], card.classes, 1)
+        hint = f"did you mean {near[0]}?" if near else "the model knows: " + ", ".join(card.classes[:12])
+        raise DatasetError(f"the model does not know the label {foreign[0]!r} ({len(foreign)} such labels)", hint=hint)
 
 
 def unknown_rate(answered: Answered, card: Card) -> float:

@@ -137,20 +137,20 @@ def said(scores: DetectionScores, card: Card) -> tuple[str, ...]:
 # --- beside another detector
 
 
-def score(dataset: Dataset, held: bytes) -> float:
-    """mAP@.5 of kept answers on the validation pictures."""
+def score(items: Sequence[Item], classes: Sequence[str], held: bytes) -> float:
+    """mAP@.5 of kept answers for these pictures."""
     found = unpacked(held)
-    items = [item for item in dataset.part("val") if item.uri in found]
-    return matched_map50(matched([item.truth for item in items], [found[item.uri] for item in items], dataset.classes))
+    there = [item for item in items if item.uri in found]
+    return matched_map50(matched([item.truth for item in there], [found[item.uri] for item in there], classes))
 
 
-def behind(dataset: Dataset, best: bytes, other: bytes, seed: int = 0) -> Score:
+def behind(items: Sequence[Item], classes: Sequence[str], best: bytes, other: bytes, seed: int = 0) -> Score:
     """mAP@.5 of `best` minus that of `other` with its 95 % interval, paired: both answer the same resampled pictures."""
     mine, its = unpacked(best), unpacked(other)
-    items = [item for item in dataset.part("val") if item.uri in mine and item.uri in its]
-    truth, count = [item.truth for item in items], len(dataset.classes)
-    sides = [matched(truth, [found[item.uri] for item in items], dataset.classes) for found in (mine, its)]
+    there = [item for item in items if item.uri in mine and item.uri in its]
+    truth = [item.truth for item in there]
+    sides = [matched(truth, [found[item.uri] for item in there], classes) for found in (mine, its)]
     value = matched_map50(sides[0]) - matched_map50(sides[1])
-    ones, others = (draws(side, count, seed).map50 for side in sides)
+    ones, others = (draws(side, len(classes), seed).map50 for side in sides)
     least = min(len(ones), len(others))  # the same pictures in the same order, however many resamples each could afford
-    return bounded(value, ones[:least] - others[:least], len(items))
+    return bounded(value, ones[:least] - others[:least], len(there))

@@ -1,0 +1,160 @@
+"""compress on a small network of drawn pictures: every coding, limits met and not met, trainings, going on after a stop."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pictures import class_folders
+from sightline.errors import DataError, DatasetError, StorageError, UsageError
+from sightline.runtime.bundle import WEIGHTS, read_bundle
+from sightline.settings import settings
+from sightline.verbs import compressing
+from sightline.verbs.compress import RECORD, compress, show
+from sightline.verbs.evaluate import evaluate
+from sightline.verbs.predict import predict
+from sightline.verbs.train import train
+
+pytestmark = pytest.mark.deep
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A network from scratch and its pictures."""
+    root = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_HOME", str(root / "home"))
+        patch.setenv("SIGHTLINE_OFFLINE", "1")
+        settings.cache_clear()
+        photos = class_folders(root / "photos", per_class=24)
+        train(photos, out=root / "model", way="scratch", size="tiny", input_size=32, plan="epochs=6")
+    settings.cache_clear()
+    return root / "model", photos
+
+
+@pytest.fixture
+def attempts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Codings that are really written, in order."""
+    made: list[str] = []
+    real = compressing.coded
+
+    def counted(work: object, base: object, coding: str) -> bytes:
+        made.append(coding)
+        return real(work, base, coding)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(compressing, "coded", counted)
+    return made
+
+
+def test_every_coding_is_measured_and_the_taken_one_is_a_model(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    model, photos = trained
+    result = compress(str(model), photos, out=tmp_path / "small")
+    names = {one.how: one for one in result.candidates}
+    assert set(names) == {
+        "fp16", "weights8", "int8:minmax", "int8:entropy", "int8:percentile", "weights4", "clustered",
+    }  # fmt: skip
+    before = result.before
+    assert before.bytes == (model / "model.onnx").stat().st_size
+    for one in names.values():
+        assert one.state == "finished", one.why
+        assert one.bytes < 0.6 * before.bytes
+        assert one.latency_ms > 0
+        assert one.peak_mb > 0
+        assert one.scores["top1"].n == result.pictures
+        assert one.drop == pytest.approx(before.scores["top1"].value - one.scores["top1"].value)
+        assert set(one.class_drops) == {"red", "green", "blue"}
+    small = read_bundle(tmp_path / "small")
+    given = small.card.compressed
+    assert given is not None
+    assert given.parent == read_bundle(model).card.id
+    assert given.how == result.how
+    assert given.bytes_after == (tmp_path / "small" / "model.onnx").stat().st_size == names[result.how].bytes
+    assert 0 <= given.agreement <= 1
+    assert predict([next(photos.rglob("*.jpg"))], model=str(tmp_path / "small")).results[0].labels
+    assert evaluate(photos, model=str(tmp_path / "small"), report=tmp_path / "r").pictures == 72
+    assert Path(result.report).read_text().startswith("<!doctype html>")
+    assert json.loads((tmp_path / "small" / RECORD).read_bytes())["how"] == result.how
+    told = io.StringIO()
+    Console(file=told, width=160).print(show(result))
+    assert "int8:minmax" in told.getvalue()
+
+
+def test_limits_that_nothing_meets_name_the_nearest_and_write_nothing(
+    trained: tuple[Path, Path], tmp_path: Path, attempts: list[str]
+) -> None:
+    model, photos = trained
+    with pytest.raises(DataError) as caught:
+        compress(str(model), photos, out=tmp_path / "small", how="int8,fp16", max_size="1kB")
+    assert "the nearest is int8" in caught.value.message
+    assert "--max-size" in caught.value.hint
+    assert caught.value.detail["candidates"][0]["how"] == "int8"
+    assert Path(caught.value.detail["report"]).is_file()
+    assert not (tmp_path / "small").exists()
+    made = list(attempts)
+    room = f"{caught.value.detail['candidates'][0]['bytes']}B"
+    result = compress(str(model), photos, out=tmp_path / "small", how="int8,fp16", max_size=room)
+    assert result.how == "int8"
+    assert attempts == made, "what was made for other limits is found again"
+
+
+def test_a_step_that_trains_gives_a_model_that_can_be_trained_on(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    model, photos = trained
+    result = compress(str(model), photos, out=tmp_path / "small", how="prune:0.5,prune:0.5+int8", epochs=1, max_drop="100%")
+    first, second = result.candidates
+    assert (first.state, second.state) == ("finished", "finished"), (first.why, second.why)
+    assert second.bytes < first.bytes < result.before.bytes
+    again = compress(str(model), photos, out=tmp_path / "float", how="prune:0.5", epochs=1, max_drop="100%")
+    assert again.how == "prune:0.5"
+    assert (tmp_path / "float" / WEIGHTS).is_file()
+
+
+def test_nothing_is_overwritten_unasked(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    model, photos = trained
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "mine.txt").write_text("mine")
+    with pytest.raises(StorageError, match="exists already"):
+        compress(str(model), photos, out=tmp_path / "small", how="fp16")
+    assert (tmp_path / "small" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"how": "smaller"}, "--how does not know"),
+        ({"max_size": "small"}, "--max-size"),
+        ({"max_drop": "-1%"}, "--max-drop"),
+        ({"calibrate": 4}, "16 pictures or more"),
+        ({"minutes": 0.0}, "--minutes"),
+        ({"epochs": 0}, "--epochs"),
+    ],
+)
+def test_impossible_wishes_are_refused_first(
+    trained: tuple[Path, Path], tmp_path: Path, wish: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        compress(str(trained[0]), tmp_path / "nowhere", **wish)  # type: ignore[arg-type]
+    assert said in caught.value.message
+
+
+def test_data_that_do_not_fit_are_refused(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    other = class_folders(tmp_path / "other", per_class=8, classes=("red", "grean"))
+    with pytest.raises(DatasetError) as caught:
+        compress(str(trained[0]), other, how="fp16")
+    assert "did you mean green" in caught.value.hint
+
+
+def test_a_compressed_model_is_not_compressed_again(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    model, photos = trained
+    compress(str(model), photos, out=tmp_path / "small", how="fp16")
+    with pytest.raises(UsageError, match="compressed model already"):
+        compress(str(tmp_path / "small"), photos, how="int8")
+
+
+def test_a_classic_recogniser_is_refused(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    train(trained[1], out=tmp_path / "classic", way="classic", features="colour", classifier="logistic")
+    with pytest.raises(UsageError, match="is a classic recogniser"):
+        compress(str(tmp_path / "classic"), trained[1], how="int8")
