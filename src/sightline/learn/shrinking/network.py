@@ -75,7 +75,7 @@ def rebuilt(bundle: Path) -> Rebuilt:
 
 
 def shaped(card: Card, facts: Mapping[str, Any], state: Mapping[str, Tensor]) -> Classifier:
-    """The network of a passport with the weights `state`, whose `facts` say what was changed since it was built: "removed" names
+    """The network of a passport with the weights `state`, whose `facts` say what was changed since it was built: "removed" are
     blocks that are gone, "pruned" that layers have the channels of their weights, "built" the input size it was built for.
 
     Raises BundleError, and what torch raises where the weights do not fit.
