@@ -151,9 +151,9 @@ class _Writer:
         self._leave(node, given)
 
     def _shield(self, node: Any) -> None:
-        """Keep the weights of a float node in float: ONNX Runtime rounds them at load, with one scale for the whole layer, where a
-        convolution or Gemm takes what DequantizeLinear makes (its `WeightBiasQuantization`). A Clip without effect between the
-        two prevents it."""
+        """Keep the weights of a float node in float. ONNX Runtime rounds them at load, one scale for the whole layer, where a
+        convolution or Gemm takes what DequantizeLinear makes (its `WeightBiasQuantization`). A Clip without effect between
+        the two prevents it."""
         if node.op_type not in ("Conv", "ConvTranspose", "Gemm") or not _made_inside(node.input[0], self.ground):
             return
         self.constants |= {"least": np.array(-3e38, np.float32), "most": np.array(3e38, np.float32)}
