@@ -6,34 +6,31 @@ was made before. Knows how a candidate is described (shrink/how.py), not how lim
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline import progress
-from sightline.errors import DataError, DatasetError, MissingExtraError, SightlineError, UsageError, missing_extra
+from sightline.errors import DataError, DatasetError, MissingExtraError, SightlineError, UsageError
 from sightline.files import new_folder, write_text
 from sightline.measure.compressed import FLOAT, Candidate
-from sightline.runtime.bundle import FINGERPRINTS, ONNX, WEIGHTS, Bundle, read_bundle, write_bundle
-from sightline.shrink.how import How, Step
-from sightline.types import Card, Certificate, Item, Split
+from sightline.runtime.bundle import ONNX, WEIGHTS, Bundle, read_bundle, write_bundle
+from sightline.shrink.how import How
+from sightline.types import Card, Certificate, ErrorInfo, Item, Split
 from sightline.verbs.examined import Examined, beside, check, examine
 from sightline.verbs.material import Material
+from sightline.verbs.smaller import MODEL, coded, trained
 
 if TYPE_CHECKING:
-    from sightline.learn.finish import Trained
-    from sightline.shrink.ranges import Method
+    from sightline.runtime.speed import Speed
 
 POOL = 1024  # training pictures that calibration pictures are chosen from
-_DONE, _MODEL, _RUN = "candidate.json", "model", "run"
+_DONE = "candidate.json"
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,13 @@ class Work:
         rows = [(item, given.embedding[0]) for item, given in zip(pool, told, strict=True) if not isinstance(given, Failure)]
         chosen = diverse(np.stack([row for _, row in rows]), self.calibrate, self.seed)
         return tuple(rows[place][0] for place in chosen)
+
+    @cached_property
+    def speed(self) -> Speed:
+        """Of the model as it was."""
+        from sightline.runtime.speed import measured
+
+        return measured(self.bundle.path, seconds=2.0)
 
     def pictures(self, card: Card) -> NDArray[np.uint8]:
         """The calibration pictures as a model with this input sees them: (n, size, size, 3)."""
@@ -139,7 +143,7 @@ def attempt(work: Work, how: How) -> Candidate:
         contents = {ONNX: onnx, **{name: base.files[name] for name in base.files if name not in (ONNX, WEIGHTS)}}
         if not how.coding:
             contents |= {WEIGHTS: content} if (content := _weights(base)) else {}
-        with_model = place / _MODEL
+        with_model = place / MODEL
         write_bundle(with_model, card, contents, replace=with_model.exists())
         one = _measured(work, how.text, card, onnx, with_model, seconds=time.perf_counter() - begun, examined=examined)
     except (DataError, UsageError, MissingExtraError) as error:
@@ -154,17 +158,16 @@ def attempt(work: Work, how: How) -> Candidate:
 def _measured(
     work: Work, how: str, card: Card, onnx: bytes, path: Path, *, seconds: float, examined: Examined | None = None
 ) -> Candidate:
-    from sightline.runtime.speed import measured
     from sightline.shrink.weights import download_bytes
     from sightline.verbs.outcome import main_score
 
     same = how == FLOAT
     found = work.examined if same else examined or examine(card, onnx, work.items, work.seed)
     gap = None if same else beside(work.examined, found, work.seed)
-    speed = measured(path)
     main = main_score(found.scores)
     if gap and main not in work.examined.scores:
         raise DataError(f"{how} is scored by {main}, which the model as it was is not")
+    speed = work.speed if same else _paced(work, path)
     return Candidate(
         how=how,
         bytes=len(onnx),
@@ -186,6 +189,23 @@ def _measured(
     )
 
 
+def _paced(work: Work, path: Path) -> Speed:
+    """The candidate's speed, in turns with the model as it was and told in its pace: whatever else the machine did meanwhile
+    slowed both, and candidates measured an hour apart can be compared.
+    """
+    from sightline.runtime.speed import Rival, compared, times_as_fast
+
+    old, new = compared([Rival(work.bundle.path), Rival(path)])
+    if isinstance(old, ErrorInfo):
+        raise DataError(old.message, hint=old.hint)
+    if isinstance(new, ErrorInfo):
+        raise DataError(new.message, hint=new.hint)
+    pace = work.speed.latency_ms / times_as_fast(new, old).value / new.latency_ms
+    rate = work.speed.per_second * times_as_fast(new, old, together=True).value
+    paced = {"latency_ms": pace * new.latency_ms, "latency_p95_ms": pace * new.latency_p95_ms, "per_second": rate}
+    return new.model_copy(update=paced)
+
+
 def _recalibrated(work: Work, card: Card, onnx: bytes) -> tuple[Card, Examined]:
     """The passport of a coded file: from which novelty on a picture is unknown is found again, its sums have moved a little."""
     from sightline.measure.novelty import choose_unknown
@@ -196,101 +216,6 @@ def _recalibrated(work: Work, card: Card, onnx: bytes) -> tuple[Card, Examined]:
     if isinstance(found.answers, Answered) and card.unknown:
         change["unknown"] = choose_unknown(found.answers.novelty, seed=work.seed)
     return card.model_copy(update=change), found
-
-
-# --- codings
-
-
-def coded(work: Work, base: Bundle, coding: str) -> bytes:
-    """The bundle's graph in another coding; DataError where it cannot be had."""
-    if not coding:
-        return base.onnx
-    from sightline.shrink import quantise, sensitivity, weights
-
-    name, _, variant = coding.partition(":")
-    if name == "int8":
-        images = work.pictures(base.card)
-        method = cast("Method", "minmax" if variant in ("", "mixed") else variant)
-        keep: Sequence[str] = ()
-        if variant == "mixed":
-            with progress.task("Looking for sensitive layers"):
-                keep = sensitivity.sensitive(base.onnx, images, method)
-        with progress.task(f"Quantising, {coding}"):
-            return quantise.int8(base.onnx, images, method, keep=keep)
-    codings: dict[str, Callable[[bytes], bytes]] = {
-        "fp16": weights.fp16,
-        "weights8": weights.weights8,
-        "weights4": weights.weights4,
-        "clustered": weights.clustered,
-    }
-    return codings[name](base.onnx)
-
-
-# --- trainings
-
-
-def trained(work: Work, how: How) -> Bundle:
-    """The float model after all steps, each of them trained once and kept; the model itself where there are none."""
-    if not how.steps:
-        return work.bundle
-    place = work.folder / "trained" / how.text.replace(":", "-")
-    if not (place / _MODEL).exists():
-        *first, last = _joined(how.steps)
-        parent = trained(work, How(tuple(step for group in first for step in group)))
-        named = "+".join(step.text for step in last)
-        progress.note(f"training on for {named}" + (f", {work.minutes:.1f} minutes" if work.minutes else ""))
-        _keep(work, parent, _step(work, parent.path, last, place / _RUN), place / _MODEL)
-        shutil.rmtree(place / _RUN, ignore_errors=True)
-    return read_bundle(place / _MODEL)
-
-
-def _joined(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
-    """Width and input that follow each other are one training."""
-    groups: list[tuple[Step, ...]] = []
-    for step in steps:
-        names = {one.name for one in groups[-1]} if groups else set()
-        if step.name in ("width", "input") and names and names <= {"width", "input"} - {step.name}:
-            groups[-1] = (*groups[-1], step)
-        else:
-            groups.append((step,))
-    return groups
-
-
-def _step(work: Work, parent: Path, steps: tuple[Step, ...], run: Path) -> Trained:
-    """One training that makes the parent smaller; raises what a training raises."""
-    if importlib.util.find_spec("torch") is None:
-        raise missing_extra("deep", "making a network smaller by training")
-    data, by_name = work.material.dataset, {step.name: step.value for step in steps}
-    time_for: dict[str, Any] = {"minutes": work.minutes, "epochs": work.epochs, "seed": work.seed}
-    if "prune" in by_name:
-        from sightline.learn.shrinking.pruning import pruned
-
-        return pruned(parent, data, by_name["prune"], run, **time_for)
-    if "sparse" in by_name:
-        from sightline.learn.shrinking.sparse import sparse
-
-        return sparse(parent, data, by_name["sparse"], run, **time_for)
-    if "qat" in by_name:
-        from sightline.learn.shrinking.aware import aware
-
-        return aware(parent, data, run, **time_for)
-    from sightline.learn.shrinking.width import narrower
-
-    size = by_name.get("input")
-    return narrower(parent, data, run, width=by_name.get("width", 1.0), input_size=int(size) if size else None, **time_for)
-
-
-def _keep(work: Work, parent: Bundle, made: Trained, place: Path) -> None:
-    from sightline.verbs.trained import card_of
-
-    card = card_of(work.bundle.card.name, work.material.dataset, made)
-    card = card.model_copy(update={"dataset": parent.card.dataset, "licence": parent.card.licence})
-    contents = {ONNX: made.onnx, **made.parts}
-    if FINGERPRINTS in parent.files:
-        contents[FINGERPRINTS] = parent.files[FINGERPRINTS]
-    if made.weights is not None:
-        contents[WEIGHTS] = made.weights
-    write_bundle(place, card, contents)
 
 
 def _weights(bundle: Bundle) -> bytes | None:
