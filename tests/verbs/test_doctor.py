@@ -37,6 +37,18 @@ def put(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
     settings.cache_clear()
 
 
+def test_a_provider_that_is_not_there_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sightline.runtime import engines
+
+    monkeypatch.setattr(engines, "available", lambda: ("cpu",))
+    assert doctor().provider == "cpu"
+    put(monkeypatch, SIGHTLINE_PROVIDER="openvino")
+    result = doctor()
+    assert result.provider == ""
+    assert any("sightline[openvino]" in line for line in result.advice)
+    assert "SIGHTLINE_PROVIDER=openvino is not there" in text(result)
+
+
 def test_tells_the_truth_about_this_machine() -> None:
     told = doctor()
     assert told.sightline == sightline.__version__

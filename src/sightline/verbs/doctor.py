@@ -62,6 +62,8 @@ class Doctor(Record):
     memory_free_gb: float = Field(description="0: unknown")
     gpu: str
     providers: tuple[str, ...] = Field(description="what ONNX Runtime can compute on")
+    provider: str = Field(description="what models are computed with; empty: what SIGHTLINE_PROVIDER asks for is not there")
+    provider_asked: str = Field(description="SIGHTLINE_PROVIDER")
     offline: bool
     max_megapixels: float
     home: Place
@@ -98,6 +100,8 @@ def doctor() -> Doctor:
         memory_free_gb=memory[1],
         gpu=installed.gpu(),
         providers=providers,
+        provider=installed.provider(),
+        provider_asked=now.provider,
         offline=now.offline,
         max_megapixels=now.max_megapixels,
         home=_place(now.home),
@@ -203,6 +207,10 @@ def _advice(told: Doctor) -> Iterator[str]:
 
 
 def _missing(told: Doctor) -> Iterator[str]:
+    if not told.provider:
+        asked = told.provider_asked
+        remedy = "pip install 'sightline[openvino]'" if asked.startswith("openvino") else "unset it, or set it to auto"
+        yield f"SIGHTLINE_PROVIDER={asked} is not there: {remedy}"
     if not told.packages:
         yield "sightline itself is not installed, only its source is used: pip install ."
     for package in told.packages:
@@ -249,6 +257,7 @@ def _machine(result: Doctor) -> Table:
             ("system", result.platform),
             ("processor", result.processor),
             ("cores", f"{result.cores}, {result.threads} worker threads"),
+            ("computes with", _computes(result)),
             ("memory", memory),
             ("gpu", f"{result.gpu}; ONNX Runtime computes on {', '.join(result.providers) or 'nothing'}"),
             ("network", "never asked (SIGHTLINE_OFFLINE=1)" if result.offline else "asked for pretrained weights only"),
@@ -256,6 +265,15 @@ def _machine(result: Doctor) -> Table:
             ("latest model", result.latest_model or "none trained yet"),
         ]
     )
+
+
+def _computes(result: Doctor) -> str:
+    from sightline.runtime.engines import TITLES
+
+    if not result.provider:
+        return f"nothing: SIGHTLINE_PROVIDER={result.provider_asked} is not there"
+    title = TITLES.get(result.provider, result.provider)
+    return f"{title}, one core for each of {result.threads} threads (SIGHTLINE_PROVIDER={result.provider_asked})"
 
 
 def _folders(result: Doctor) -> Table:

@@ -147,6 +147,17 @@ def providers() -> tuple[str, ...]:
     )
 
 
+def provider() -> str:
+    """What models are computed with (a key of `engines.TITLES`); empty when what is asked for is not installed."""
+    from sightline.errors import SightlineError
+    from sightline.runtime.engines import chosen
+
+    try:
+        return chosen()
+    except (SightlineError, ImportError, StopIteration):
+        return ""
+
+
 def gpu() -> str:
     """The NVIDIA GPUs that the driver lists; its tool is looked for, not started (it may take seconds)."""
     names = []

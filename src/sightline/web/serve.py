@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.errors import MissingExtraError, NotFoundError, UsageError, missing_extra
+from sightline.runtime.engines import TITLES
 from sightline.settings import settings
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ def serve(
             )
             names = ", ".join(served.card.name for served in front.service.models) if front.service else ""
             log.info("serving %s at %s%s (stop with Ctrl-C)", names, url, "" if pages else "/v1/predict")
+            if front.service:
+                provider = front.service.models[0].model.provider
+                log.info("computing with %s, %d threads", TITLES.get(provider, provider), front.service.threads)
         if open_browser:
             open_page(url)
         server.run(front, listener, grace=grace_s)
