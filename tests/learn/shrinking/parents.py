@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from pathlib import Path
 
 from pictures import class_folders
@@ -36,6 +39,20 @@ def parent(out: Path, dataset: Dataset, run: Path, epochs: int = 1, **wishes: ob
     if asked["way"] in ("scratch", "fine-tune", "dbn", "autoencoder"):
         asked["values"] = (("batch", "9"), ("epochs", str(epochs)))
     return kept(out, dataset, fit(dataset, TrainRequest(**asked), run))  # type: ignore[arg-type]
+
+
+_MADE: list[tuple[Path, Dataset]] = []
+
+
+def plain(folder: Path, epochs: int = 6) -> tuple[Path, Dataset]:
+    """A copy of the one plain model that all tests of a process share, and its pictures."""
+    if not _MADE:
+        place = Path(tempfile.mkdtemp())
+        atexit.register(shutil.rmtree, place, ignore_errors=True)
+        dataset = divided(place / "photos")
+        _MADE.append((parent(place / "plain", dataset, place / "run", epochs), dataset))
+    made, dataset = _MADE[0]
+    return Path(shutil.copytree(made, folder / made.name)), dataset
 
 
 def published(folder: Path, name: str) -> None:

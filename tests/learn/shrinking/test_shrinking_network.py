@@ -12,9 +12,9 @@ import pytest
 pytest.importorskip("timm")
 torch = pytest.importorskip("torch")
 
-from parents import divided, parent, published  # noqa: E402
+from parents import divided, parent, plain, published  # noqa: E402
 
-from bundles import tiny_bundle  # noqa: E402
+from bundles import tiny_bundle, tiny_card  # noqa: E402
 from sightline.errors import BundleError, ModelNotFoundError, UsageError  # noqa: E402
 from sightline.learn import export  # noqa: E402
 from sightline.learn.shrinking.network import Rebuilt, narrow, rebuilt, remove  # noqa: E402
@@ -69,14 +69,14 @@ def test_of_pretrained_weights(tmp_path, monkeypatch, way):
 
 
 def test_from_a_zip(tmp_path):
-    path = parent(tmp_path / "m", divided(tmp_path / "photos"), tmp_path / "run")
+    path = plain(tmp_path)[0]
     archive = Path(shutil.make_archive(str(tmp_path / "zipped"), "zip", path))
     before, after = rebuilt(path).network.state_dict(), rebuilt(archive).network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_building_leaves_the_random_numbers_alone(tmp_path):
-    path = parent(tmp_path / "m", divided(tmp_path / "photos"), tmp_path / "run")
+    path = plain(tmp_path)[0]
     torch.manual_seed(5)
     wanted = torch.rand(3)
     torch.manual_seed(5)
@@ -88,15 +88,17 @@ def test_what_has_no_network_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"cannot be trained on: it has no weights\.safetensors") as caught:
         rebuilt(tiny_bundle(tmp_path / "foreign"))
     assert "--way fine-tune" in caught.value.hint
-    photos = divided(tmp_path / "photos")
+    classic = tiny_card().recipe.model_copy(update={"way": "classic"})
     with pytest.raises(UsageError, match="a classic recogniser"):
-        rebuilt(parent(tmp_path / "classic", photos, tmp_path / "run", way="classic", features="colour", input_size=None))
+        rebuilt(tiny_bundle(tmp_path / "classic", recipe=classic))
+    with pytest.raises(UsageError, match="for detection"):
+        rebuilt(tiny_bundle(tmp_path / "detector", task="detection"))
     with pytest.raises(ModelNotFoundError):
         rebuilt(tmp_path / "nothing")
 
 
 def test_damage_is_noticed(tmp_path):
-    path = parent(tmp_path / "m", divided(tmp_path / "photos"), tmp_path / "run")
+    path = plain(tmp_path)[0]
     content = (path / "weights.safetensors").read_bytes()
     (path / "weights.safetensors").write_bytes(content[:-4] + b"\0\0\1\0")
     with pytest.raises(BundleError, match=r"corrupt: weights\.safetensors does not match"):
@@ -110,7 +112,7 @@ def test_damage_is_noticed(tmp_path):
 def test_weights_that_are_none(tmp_path, said):
     import hashlib
 
-    path = parent(tmp_path / "m", divided(tmp_path / "photos"), tmp_path / "run")
+    path = plain(tmp_path)[0]
     card = json.loads((path / "card.json").read_text())
     card["files"]["weights.safetensors"] = hashlib.sha256(said).hexdigest()
     (path / "card.json").write_text(json.dumps(card))
@@ -120,7 +122,7 @@ def test_weights_that_are_none(tmp_path, said):
 
 
 def test_narrower_layers_are_read_again(tmp_path):
-    found = rebuilt(parent(tmp_path / "m", divided(tmp_path / "photos"), tmp_path / "run"))
+    found = rebuilt(plain(tmp_path)[0])
     state = found.network.state_dict()
     inner = ("backbone.3.conv1", "backbone.3.bn1")
     small = {name: tensor[:8] if name.startswith(inner) and tensor.ndim else tensor for name, tensor in state.items()}
@@ -134,7 +136,7 @@ def test_narrower_layers_are_read_again(tmp_path):
 
 
 def test_a_removed_block_passes_on_what_comes_in(tmp_path):
-    network = rebuilt(parent(tmp_path / "m", divided(tmp_path / "photos"), tmp_path / "run")).network
+    network = rebuilt(plain(tmp_path)[0]).network
     block = network.get_submodule("backbone.3")
     remove(network, "backbone.3")
     x = torch.rand(1, 32, 4, 4)
