@@ -6,7 +6,6 @@ Width and resolution multipliers after Howard et al. 2017 (arXiv 1704.04861), di
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +17,13 @@ from sightline.learn.shrinking.network import PRETRAINED, Rebuilt, rebuilt
 from sightline.types import Card, Dataset, InputSpec
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from sightline.learn.finish import Trained
     from sightline.learn.network import Classifier
+    from sightline.learn.shrinking.channels import Channels
 
 LOW, HIGH = 0.1, 1.0  # widths
 LEAST = 32  # pixels a side that a student sees, at least
@@ -145,7 +147,7 @@ def _narrowed(parent: Rebuilt, width: float, *, inherit: bool, seed: int) -> Cla
 
     network = parent.network
     if width < 1:
-        cut(network, width, parent.card.input.size, parent.card.recipe.backbone)
+        narrow(network, width, parent.card.input.size, parent.card.recipe.backbone)
     if not inherit:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(seed, "student", 0))
@@ -153,48 +155,51 @@ def _narrowed(parent: Rebuilt, width: float, *, inherit: bool, seed: int) -> Cla
     return network
 
 
-def cut(network: Classifier, width: float, size: int, name: str) -> None:
-    """Keep the share `width` of each layer's channels, in eights: those with the largest weights over all layers that share
-    them (sums of absolute values; Li et al. 2016, arXiv 1608.08710). UsageError for a network that cannot be cut so.
+def narrow(network: Classifier, width: float, size: int, name: str) -> None:
+    """Keep the share `width` of the channels of each group that goes together, in eights: those with the largest weights in all
+    layers that hold them (Li et al. 2016, arXiv 1608.08710). UsageError for a network that cannot be cut so.
     """
-    import torch
-    import torch_pruning
+    import numpy as np
 
-    example = torch.zeros(1, 3, size, size)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # it warns of weights that it does not understand
-            pruner = torch_pruning.pruner.BasePruner(
-                network,
-                example,
-                importance=torch_pruning.importance.GroupMagnitudeImportance(p=1),
-                pruning_ratio_dict=_shares(network, width),
-                max_pruning_ratio=1.0,
-                ignored_layers=[network.head],
-            )
-            pruner.step()
-        with torch.inference_mode():
-            network(example)
-    except Exception as error:  # whatever a tracer says about a network that it cannot follow
-        said = (str(error).splitlines() or [type(error).__name__])[0]
+    from sightline.learn.shrinking.channels import cut
+    from sightline.learn.shrinking.tracing import traced
+
+    channels = traced(network, size)
+    strong = strength(network, channels)
+    kept = np.ones(channels.count, bool)
+    for group in channels.groups:
+        stay = max(ROUND, round(len(group) * width / ROUND) * ROUND)
+        kept[group[np.argsort(-strong[group], kind="stable")[stay:]]] = False
+    if kept.all():
         raise UsageError(
-            f"the network {name} has no narrower form: {said[:160]}",
-            hint="choose a smaller input, or prune it",
-        ) from error
-    for parameter in network.parameters():
-        parameter.requires_grad_(True)
+            f"the network {name} has no narrower form: its channels cannot go one by one, or are no more than {ROUND}",
+            hint="choose a smaller input, or train a smaller network",
+        )
+    cut(network, channels, kept)
 
 
-def _shares(network: Classifier, width: float) -> dict[nn.Module, float]:
-    """Of each layer the share of channels that goes, so that eights stay."""
-    from torch import nn
+def strength(network: Classifier, channels: Channels) -> NDArray[np.float64]:
+    """Of each channel's number, the sum of its absolute weights over all layers that make or take it, (count,).
 
-    found: dict[nn.Module, float] = {}
-    for module in network.backbone.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            count = int(module.weight.shape[0])
-            kept = min(count, max(ROUND, round(count * width / ROUND) * ROUND))
-            found[module] = 1 - (kept + 0.01) / count if kept < count else 0.0  # it is rounded down to whole channels
+    Each layer's sums are divided by their mean, so that large and small layers count alike; those of a batch norm are its
+    scales.
+    """
+    import numpy as np
+
+    found = np.zeros(channels.count)
+    layers = {name: network.get_submodule(name).weight for name in channels.layers}
+    sides = [(name, 0, numbers) for name, numbers in channels.outs.items()]
+    sides += [(name, 1, numbers) for name, numbers in channels.ins.items() if not channels.layers[name].depthwise]
+    for name, axis, numbers in sides:
+        weight = layers[name].detach().abs().double().numpy()
+        each = weight.sum(axis=tuple(other for other in range(weight.ndim) if other != axis))
+        if len(each) == len(numbers):  # a convolution in groups takes its channels in parts
+            np.add.at(found, numbers, each / max(each.mean(), 1e-12))
+    for name, numbers in channels.norms.items():
+        scale = dict(network.get_submodule(name).named_parameters(recurse=False)).get("weight")
+        if scale is not None:
+            each = scale.detach().abs().double().numpy()
+            np.add.at(found, numbers, each / max(each.mean(), 1e-12))
     return found
 
 
