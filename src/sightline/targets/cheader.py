@@ -37,7 +37,7 @@ def write(bundle: Bundle, folder: Path, _: Wishes) -> Made:
         raise TargetError(
             f"the model has {len(content) / 1e6:.1f} MB, and a C header holds at most {LARGEST / 1e6:.0f} MB: "
             "compilers and microcontrollers take no more",
-            hint="make it smaller first (a smaller network or input, 8-bit weights), or choose --to ort",
+            hint="make it smaller with `sightline compress MODEL DATA --max-size 2MB`, or choose --to ort",
             detail={"bytes": len(content), "most": LARGEST},
         )
     (folder / HEADER).write_text(header(bundle.card, content), encoding="ascii")

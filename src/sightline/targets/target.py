@@ -57,7 +57,7 @@ TARGETS: dict[str, Target] = {
     "ort": Target("ONNX Runtime's mobile format", "sightline.targets.ortfile", (), "ONNX Runtime's small builds for phones"),
     "openvino": Target("OpenVINO", "sightline.targets.openvinofile", ("half",), "OpenVINO on Intel's and ARM's processors"),
     "web": Target("a web page", "sightline.targets.web", ("runtime",), "any browser, on the device, without network"),
-    "tflite": Target("LiteRT (TFLite)", "sightline.targets.tflite", ("half",), "LiteRT on Android, boards, microcontrollers"),
+    "tflite": Target("LiteRT (TFLite)", "sightline.targets.tflite", (), "LiteRT on Android, boards, microcontrollers"),
     "coreml": Target("Core ML", "sightline.learn.targets.coreml", ("half",), "Core ML on iPhones, iPads, Macs"),
     "c": Target("a C header", "sightline.targets.cheader", (), "a program with ONNX Runtime linked in, without files"),
 }

@@ -61,7 +61,7 @@ def export(
             the device, also without network; tflite (LiteRT); coreml; c for a C header.
         out: The new folder; by default NAME-TARGET in the current folder.
         data: Pictures to compare the answers on, labelled or not; by default a few drawn ones.
-        half: Weights as 16-bit floats, half the file (openvino, tflite, coreml).
+        half: Weights as 16-bit floats, half the file (openvino, coreml).
         runtime: For web: a folder with onnxruntime-web, or the archive that npm packs; by default the cache, then npm.
         replace: Replace what is at `out`.
     """

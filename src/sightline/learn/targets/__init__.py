@@ -1,0 +1,1 @@
+"""Targets whose converters start from a torch network."""
