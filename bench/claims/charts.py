@@ -31,6 +31,14 @@ class Dot:
     ink: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Points that belong together, joined in their order."""
+
+    name: str
+    dots: Sequence[Dot]
+
+
 def panels(title: str, groups: Sequence[tuple[str, Sequence[Curve]]], y_label: str) -> str:
     """Panels with one height: share over epochs, the same scale in all, a legend below for the solid lines."""
     every = [value for _, curves in groups for curve in curves for value in curve.values]
@@ -77,6 +85,25 @@ def points(title: str, dots: Sequence[Dot], x_label: str, y_label: str) -> str:
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{INKS[dot.ink % len(INKS)]}"/>')
         parts.append(_text(x + 9, y + 4, dot.name, "start"))
     return _svg(title, 560, HEIGHT, parts)
+
+
+def trails(title: str, every: Sequence[Trail], x_label: str, y_label: str) -> str:
+    """Accuracy (share) over cost, the cost on a logarithmic axis: lines of named points, a legend below."""
+    dots = [dot for trail in every for dot in trail.dots]
+    xs, ys = [dot.x for dot in dots], [dot.y for dot in dots]
+    low, high = math.floor(min(ys) * 20 - 0.5) / 20, math.ceil(max(ys) * 20 + 0.5) / 20
+    box = _Box(0, (min(xs) / 1.5, max(xs) * 1.5), (max(0.0, low), min(1.0, high)), wide=640, log=True)
+    parts = [_text(box.middle, 20, title, "middle", bold=True), *box.ground(x_label, y_label)]
+    for trail in every:
+        ink = INKS[trail.dots[0].ink % len(INKS)]
+        spots = [box.place(dot.x, dot.y) for dot in trail.dots]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+        parts.append(f'<polyline fill="none" stroke="{ink}" stroke-width="1.8" points="{path}"/>')
+        for dot, (x, y) in zip(trail.dots, spots, strict=True):
+            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{ink}"/>')
+            parts.append(_text(x, y - 8, dot.name, "middle"))
+    parts += _legend(LEFT, [(trail.name, trail.dots[0].ink) for trail in every])
+    return _svg(title, 640, HEIGHT + 26, parts)
 
 
 class _Box:
