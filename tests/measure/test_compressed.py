@@ -61,7 +61,7 @@ def test_limits_are_read_and_told() -> None:
 
 
 def test_sizes_in_words() -> None:
-    assert [size(850), size(850_000), size(2_340_000), size(3.2e9)] == ["1 kB", "850 kB", "2.34 MB", "3.2 GB"]
+    assert [size(850), size(850_000), size(2_340_000), size(3.2e9)] == ["850 bytes", "850 kB", "2.34 MB", "3.2 GB"]
 
 
 @pytest.mark.parametrize("taken", ["int8", ""])

@@ -44,6 +44,8 @@ def read_limits(size: str | None, latency: str | None, drop: str | None) -> Limi
 
 def size(count: float) -> str:
     """ "850 kB", "2.34 MB"."""
+    if count < 1e3:
+        return f"{count:.0f} bytes"
     return f"{count / 1e3:.0f} kB" if count < 999_500 else f"{count / 1e6:.3g} MB" if count < 1e9 else f"{count / 1e9:.3g} GB"
 
 
@@ -53,6 +55,7 @@ class Candidate(Record):
     how: str
     state: Literal["finished", "failed"] = "finished"
     why: str = Field(default="", description="of one that failed")
+    hint: str = Field(default="", description="of one that failed: the next step")
     bytes: int = Field(default=0, description="of model.onnx")
     download_bytes: int = Field(default=0, description="of model.onnx, packed")
     latency_ms: float = Field(default=0.0, description="median of one prepared picture on one thread of this machine")

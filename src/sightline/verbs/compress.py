@@ -166,7 +166,7 @@ def _decided(work: Work, was: Candidate, tried: list[Candidate], limits: Limits)
 
     done = [one for one in tried if one.state == "finished"]
     if not done:
-        raise DataError(f"no way to make it smaller worked; {tried[0].how}: {tried[0].why}", hint="name another with --how")
+        raise DataError(f"no way to make it smaller worked; {tried[0].how}: {tried[0].why}", hint=tried[0].hint)
     measure = main_score(was.scores)
     free = limits == Limits()
     wanted = Limits(drop=DROP) if free else limits
@@ -203,7 +203,7 @@ def _nothing_fits(work: Work, result: Compression, done: list[Candidate]) -> Non
     compressing.kept(place, _beside(told, work.bundle.card.name))
     costs = f"{size(one.bytes)}, {one.latency_ms:.2g} ms, {100 * one.drop:.1f} points lost" if one else ""
     raise DataError(
-        f"nothing has {result.limits.text}; the nearest is {one.how if one else 'none'} ({costs})",
+        f"no way gives {result.limits.text}; the nearest is {one.how if one else 'none'} ({costs})",
         hint=f"give it more room, such as {_relaxed(one, result.limits)}; what was tried is kept: {place / REPORT}",
         detail=told.model_dump(mode="json"),
     )

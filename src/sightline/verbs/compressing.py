@@ -148,7 +148,7 @@ def attempt(work: Work, how: How) -> Candidate:
         one = _measured(work, how.text, card, onnx, with_model, seconds=time.perf_counter() - begun, examined=examined)
     except (DataError, UsageError, MissingExtraError) as error:
         progress.note(f"candidate {how.text} cannot be made: {error.message}")
-        one = Candidate(how=how.text, state="failed", why=error.message, fits=False)
+        one = Candidate(how=how.text, state="failed", why=error.message, hint=error.hint, fits=False)
         if not isinstance(error, DataError):  # weights or an extra that may be there when it is asked for again
             return one
     write_text(place / _DONE, one.model_dump_json(indent=1))
