@@ -10,6 +10,8 @@ import io
 import logging
 import sys
 import tempfile
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from sightline.errors import TargetError
@@ -61,22 +63,35 @@ def ort_bytes(onnx: bytes) -> bytes:
 
 def required_operators(content: bytes) -> str | None:
     """The operators of a model in the mobile format, as ONNX Runtime's build reads them; None without flatbuffers."""
-    path, root = list(sys.path), logging.getLogger()
-    handlers, level = list(root.handlers), root.level
     try:
-        with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(io.StringIO()):
+        with tempfile.TemporaryDirectory() as scratch, _contained():
             from onnxruntime.tools.ort_format_model import create_config_from_models
 
+            logging.getLogger("ort_format_model.utils").setLevel(logging.WARNING)
             model, config = Path(scratch) / ORT, Path(scratch) / CONFIG
             model.write_bytes(content)
-            root.handlers[:] = handlers
-            logging.getLogger("ort_format_model.utils").setLevel(logging.WARNING)
             create_config_from_models([model], config, False)
             text = config.read_text(encoding="utf-8")
     except ImportError:
         return None
+    return "\n".join(line for line in text.splitlines() if not line.startswith("# -")) + "\n"
+
+
+@contextlib.contextmanager
+def _contained() -> Iterator[None]:
+    """ONNX Runtime's tools change the process: a path, logging; leave files open; and import torch where it is installed."""
+    path, root = list(sys.path), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    hidden = "torch" not in sys.modules
+    if hidden:
+        sys.modules["torch"] = None  # type: ignore[assignment] # Python's way to say: not to be found
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            yield
     finally:
-        sys.path[:] = path  # the tool adds a folder of its own, and sets up logging for the whole process
+        sys.path[:] = path
         root.handlers[:] = handlers
         root.setLevel(level)
-    return "\n".join(line for line in text.splitlines() if not line.startswith("# -")) + "\n"
+        if hidden:
+            del sys.modules["torch"]
