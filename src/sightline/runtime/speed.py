@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import Field
 
 from sightline.errors import BundleError, SightlineError, UsageError
+from sightline.progress import task
 from sightline.types import ErrorInfo, Record
 
 ROUNDS = 5
@@ -91,17 +92,23 @@ def compared(
     if not seconds > 0 or rounds < 1 or (threads is not None and threads < 1):
         raise UsageError(f"seconds, rounds and threads must be above 0, got {seconds:g}, {rounds} and {threads}")
     with ExitStack() as stack:
-        entrants = [stack.enter_context(_Entrant(rival, threads)) for rival in rivals]
+        work = stack.enter_context(task("Measuring", len(rivals) * (1 + rounds * (2 if pictures else 1))))
+        entrants = []
+        for rival in rivals:
+            entrants.append(stack.enter_context(_Entrant(rival, threads)))
+            work.advance()
         running = [one for one in entrants if one.error is None]
         share = seconds / rounds
         for number in range(rounds):
             for one in running if number % 2 == 0 else reversed(running):
                 one.run(share)
+                work.advance()
         for one in running:
             one.weigh()
         for number in range(rounds if pictures else 0):
             for one in running if number % 2 == 0 else reversed(running):
                 one.run_whole(share, [os.fspath(picture) for picture in pictures])
+                work.advance()
         return [one.result() for one in entrants]
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sightline.runtime.model import Recogniser
 
 MADE_UP = 64  # pictures that stand for real ones where none are given
-MOST = 500  # pictures that answers are compared on
+MOST = 200  # pictures that answers are compared on
 
 
 class Line(Record):
