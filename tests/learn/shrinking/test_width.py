@@ -144,9 +144,18 @@ def test_impossible_wishes(tmp_path):
     assert not run.exists()
 
 
-def test_a_network_without_widths_or_sizes():
+def test_a_transformer_is_narrowed_between_its_sums():
+    """What attention reads stays; its input is what its positions were made for."""
     body, width = from_scratch("deit_tiny", 32)
     whole = Classifier(body, width, 3).eval()
     assert not takes(whole, 48)
+    before = multiply_adds(whole, 32)
+    narrow(whole, 0.5, 32, "deit_tiny")
+    assert whole.head.in_features == 192
+    assert before / 2 < multiply_adds(whole, 32) < before
+
+
+def test_a_network_without_widths():
+    body = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
     with pytest.raises(UsageError, match="no narrower form"):
-        narrow(whole, 0.5, 32, "deit_tiny")
+        narrow(Classifier(body, 8, 3).eval(), 0.5, 32, "eight")
