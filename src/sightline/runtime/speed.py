@@ -53,9 +53,11 @@ class Speed(Record):
     latency_p95_ms: float
     per_second: float = Field(description="pictures a second by all callers together, median of the rounds")
     load_ms: float = Field(description="reading and opening the model")
-    peak_mb: float | None = Field(description="most memory of the whole process, in 10^6 bytes; None: the system does not tell")
-    model_mb: float | None = Field(description="of that, what came with the model")
-    joules: float | None = Field(description="a picture, with all else that ran; None: the machine does not tell")
+    peak_mb: float | None = Field(
+        default=None, description="most memory of the whole process, in 10^6 bytes; None: the system does not tell"
+    )
+    model_mb: float | None = Field(default=None, description="of that, what came with the model")
+    joules: float | None = Field(default=None, description="a picture, with all else that ran; None: the machine does not tell")
     runs: int
     latencies: tuple[float, ...] = Field(description="median of each round, ms")
     rates: tuple[float, ...] = Field(description="pictures a second of each round")

@@ -34,9 +34,9 @@ class Line(Record):
     provider: str
     bytes: int = Field(description="size of model.onnx")
     speed: Speed
-    faster: Middle | None = Field(description="times as fast as the reference, one caller; None: it is the reference")
-    throughput: Middle | None = Field(description="times the pictures a second of the reference, all callers")
-    same: Same | None = Field(description="None: it is the reference")
+    faster: Middle | None = Field(default=None, description="times as fast as the reference, one caller; None: it is the one")
+    throughput: Middle | None = Field(default=None, description="times the pictures a second of the reference, all callers")
+    same: Same | None = Field(default=None, description="None: it is the reference")
 
 
 class Absent(Record):
