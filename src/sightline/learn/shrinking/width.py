@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sightline.errors import UsageError
 from sightline.learn.plan import Plan
@@ -19,7 +19,7 @@ from sightline.types import Card, Dataset, InputSpec
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
     from sightline.learn.finish import Trained
     from sightline.learn.network import Classifier
@@ -191,7 +191,7 @@ def strength(network: Classifier, channels: Channels) -> NDArray[np.float64]:
     sides = [(name, 0, numbers) for name, numbers in channels.outs.items()]
     sides += [(name, 1, numbers) for name, numbers in channels.ins.items() if not channels.layers[name].depthwise]
     for name, axis, numbers in sides:
-        weight = layers[name].detach().abs().double().numpy()
+        weight = cast("Tensor", layers[name]).detach().abs().double().numpy()
         each = weight.sum(axis=tuple(other for other in range(weight.ndim) if other != axis))
         if len(each) == len(numbers):  # a convolution in groups takes its channels in parts
             np.add.at(found, numbers, each / max(each.mean(), 1e-12))
