@@ -16,7 +16,7 @@ from parents import divided, kept, parent, plain, published  # noqa: E402
 from bundles import tiny_bundle  # noqa: E402
 from sightline.errors import DatasetError, StoppedError, UsageError  # noqa: E402
 from sightline.learn import export  # noqa: E402
-from sightline.learn.shrinking import pruning  # noqa: E402
+from sightline.learn.shrinking import pruning, rounds  # noqa: E402
 from sightline.learn.shrinking.importance import measured  # noqa: E402
 from sightline.learn.shrinking.network import rebuilt  # noqa: E402
 from sightline.learn.shrinking.pruning import pruned  # noqa: E402
@@ -129,8 +129,8 @@ def test_minutes_are_shared_between_rounds_and_the_rest(tmp_path):
     big, photos = plain(tmp_path)
     pruned(big, photos, 0.5, tmp_path / "pruning", minutes=0.2)
     course = json.loads((tmp_path / "pruning" / "course.json").read_text())
-    assert 1 <= course["rounds"] <= pruning.ROUNDS
-    assert 0.2 * (1 - pruning.ROUND_TIME) <= course["minutes"] <= 0.2
+    assert 1 <= course["rounds"] <= rounds.ROUNDS
+    assert 0.2 * (1 - rounds.TIME) <= course["minutes"] <= 0.2
 
 
 def test_importance_is_the_change_of_the_loss(tmp_path):
