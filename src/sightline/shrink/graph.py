@@ -83,11 +83,13 @@ def write(model: Any, original: Any) -> bytes:
 def simplified(content: bytes) -> Any:
     """The same graph with its constants computed, BatchNorm and padding inside the convolutions, and every node named.
 
-    Done by ONNX Runtime's first level of optimisation, which keeps to ONNX's own operators. BundleError when it cannot load it.
+    Done by ONNX Runtime's first level of optimisation, which keeps to ONNX's own operators, after what is computed from the
+    picture's size alone has become constant (padding as TensorFlow does it). BundleError when it cannot load it.
     """
     import onnxruntime as ort
 
     original = read(content)
+    content = with_known_shapes(read(content)).SerializeToString()
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4
@@ -107,6 +109,68 @@ def simplified(content: bytes) -> Any:
         if not node.name:
             node.name = next(name for name in (f"{node.op_type}.{place}", f"unnamed.{place}") if name not in taken)
     return model
+
+
+def with_known_shapes(model: Any) -> Any:
+    """The graph with constants for what nodes compute from shapes alone, where it is the same for one picture and for two."""
+    onnx = load_onnx()
+    graph = model.graph
+    nodes = _about_shapes(graph)
+    names = [name for node in nodes for name in node.output if name]
+    values = _by_batch(model, names)
+    if values is None:
+        return model
+    same = {name: one for name, one, two in zip(names, *values, strict=True) if np.array_equal(one, two)}
+    made = [node for node in nodes if node.output[0] in same]
+    for node in made:
+        graph.node.remove(node)
+    graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(same[node.output[0]]), node.output[0]) for node in made)
+    for node in reversed([node for node in nodes if node.output[0] not in same]):
+        wanted = {name for other in graph.node for name in other.input} | {one.name for one in graph.output}
+        if node.output[0] not in wanted:  # a Shape whose numbers nobody needs any more
+            graph.node.remove(node)
+    return model
+
+
+def _about_shapes(graph: Any) -> list[Any]:
+    """The nodes with one output that need no numbers of the picture: Shape, and what takes only constants and such nodes'."""
+    constants = {one.name for one in graph.initializer} | {node.output[0] for node in graph.node if node.op_type == "Constant"}
+    known: set[str] = set()
+    found = []
+    for node in graph.node:
+        given = {name for name in node.input if name}
+        inner = any(one.HasField("g") or one.graphs for one in node.attribute)
+        follows = given & known and given <= known | constants and not inner
+        if len(node.output) == 1 and (node.op_type == "Shape" or follows):
+            known.add(node.output[0])
+            found.append(node)
+    return found
+
+
+def _by_batch(model: Any, names: list[str]) -> tuple[list[Any], list[Any]] | None:
+    """The tensors' values for one picture and for two; None where there are none, or the picture's size is free."""
+    import onnxruntime as ort
+
+    onnx = load_onnx()
+    held = {one.name for one in model.graph.initializer}
+    inputs = [one for one in model.graph.input if one.name not in held]
+    sides = [side.dim_value for side in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else [0]
+    if not names or not all(sides[1:]):
+        return None
+    shown = type(model).FromString(model.SerializeToString())
+    shown.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    kind = onnx.helper.tensor_dtype_to_np_dtype(inputs[0].type.tensor_type.elem_type)
+    try:
+        session = ort.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        first, second = (
+            session.run(names, {inputs[0].name: np.zeros((count, *sides[1:]), kind)})
+            for count in (sides[0] or 1, sides[0] or 2)
+        )
+    except Exception:  # onnxruntime raises a dozen types; a graph that does not run as it is stays as it is
+        return None
+    return first, second
 
 
 def wiring(model: Any) -> Wiring:

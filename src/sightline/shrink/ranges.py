@@ -39,6 +39,8 @@ def observe(model: Any, tensors: Sequence[str], images: NDArray[np.uint8]) -> di
     One picture at a time: memory stays at one picture's activations and at most `SAMPLES` values for each tensor.
     """
     given, names = picture_input(model, images), list(tensors)
+    if not names:
+        return {}
     session = _session_showing(model, names)
     rng = np.random.default_rng(0)
     share = max(256, SAMPLES // max(1, len(images)))

@@ -19,16 +19,16 @@ from sightline.shrink.qdq import Ground, built, prepared
 from sightline.shrink.ranges import Method, limits, observe
 from sightline.shrink.stem import byte_stem
 
-PICTURES = 32  # enough to rank blocks by
+PICTURES = 24  # enough to rank blocks by
 SHARE = 0.5  # of the whole error that the layers named shall explain
 MOST = 0.2  # of the blocks that may be named
 
 
-def sensitive(onnx: bytes, images: NDArray[np.uint8], method: Method = "minmax") -> tuple[str, ...]:
+def sensitive(onnx: bytes, images: NDArray[np.uint8], method: Method = "percentile") -> tuple[str, ...]:
     """Names of the nodes that are best kept in float, for `int8(..., keep=...)`; the most costly block first.
 
     Each block of layers (by the names of the nodes: all that belongs to one module two levels down) is left in float by itself,
-    and the answers of 32 pictures are compared with the float model's: as many models as there are blocks. Named are the blocks
+    and the answers of 24 pictures are compared with the float model's: as many models as there are blocks. Named are the blocks
     whose absence takes most error away, until together half of it, and no more than a fifth of them. Raises what `int8` raises.
     """
     ground = prepared(onnx, images)
