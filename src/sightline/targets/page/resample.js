@@ -1,4 +1,4 @@
-// Antialiased resizing, number for number as Pillow does it for 8-bit pictures: two passes with weights of 22 bits after the point.
+// Antialiased resizing, as Pillow does it for 8-bit pictures, within a grey level: two passes with weights of 22 bits after the point.
 // A canvas would resize otherwise in every browser, and a model would answer otherwise.
 
 const BITS = 22;
@@ -19,7 +19,7 @@ function cubic(signed) {
 
 /** For each of `out` pixels between `from` and `to` of a line of `length`: where its weights begin, how many, the weights. */
 function weights(length, from, to, out, { support, weigh }) {
-  const scale = (to - from) / out;
+  const scale = Math.fround(to - from) / out;
   const spread = Math.max(scale, 1);
   const reach = support * spread;
   const most = Math.ceil(reach) * 2 + 1;
@@ -52,7 +52,7 @@ const clipped = (sum) => {
  * The part `box` [x0, y0, x1, y1] of a picture {data: 4 bytes a pixel, width, height} as RGB, 3 bytes a pixel, width x height.
  */
 export function resize(picture, width, height, filter, box) {
-  const [x0, y0, x1, y1] = box;
+  const [x0, y0, x1, y1] = box.map(Math.fround); // Pillow keeps a box in single precision
   const across = weights(picture.width, x0, x1, width, FILTERS[filter]);
   const down = weights(picture.height, y0, y1, height, FILTERS[filter]);
   const first = down.starts[0];
