@@ -14,8 +14,9 @@ import statistics
 import time
 from collections.abc import Callable
 
-import harness
 import numpy as np
+
+import harness
 
 SIZE = 224
 NETWORKS = ("mobilenetv2_100", "mobilenetv3_large_100", "resnet18", "resnet50", "squeezenet1_1")
