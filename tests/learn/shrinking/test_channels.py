@@ -18,6 +18,7 @@ from sightline.learn.network import Classifier, small_resnet  # noqa: E402
 from sightline.learn.pooled import Pooled  # noqa: E402
 from sightline.learn.shrinking.channels import Channels, cut  # noqa: E402
 from sightline.learn.shrinking.tracing import traced  # noqa: E402
+from sightline.learn.shrinking.uniform import narrowed, strength  # noqa: E402
 from sightline.learn.zoo.networks import as_published, from_scratch  # noqa: E402
 
 pytestmark = pytest.mark.deep
@@ -185,3 +186,21 @@ def test_layers_that_are_used_twice_and_flattened_maps():
         cut(network, channels, kept)
         assert network.last.in_features == 8 * 49
         assert torch.allclose(network(x), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("sightline-tiny", 0.3), ("convnext_atto", 0.7), ("speednet", 0.35), ("resnet20", 0.5)]
+)
+def test_the_strongest_channels_stay(name, most):
+    """Half the width, also of networks with layer norms, short cuts that fill with zeros, and weights outside of layers."""
+    network = classifier(name)
+    before = traced(network, 64)
+    score, groups = strength(network, before), [numbers for numbers in before.groups if len(numbers) >= 16]
+    assert narrowed(network, 64, 0.5)
+    after = traced(network, 64)
+    assert after.multiply_adds() <= most * before.multiply_adds()
+    assert sorted(len(numbers) for numbers in after.groups)[-1] == max(len(numbers) // 16 * 8 for numbers in groups)
+    kept = np.sort(strength(network, after)[after.groups[0]])
+    assert np.isfinite(kept).all()
+    assert np.isfinite(score).all()
+    assert not narrowed(network, 64, 1.0)

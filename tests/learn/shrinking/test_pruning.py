@@ -77,18 +77,18 @@ def test_of_pretrained_weights(tmp_path, monkeypatch, name, share):
 def test_blocks_that_matter_least_go(tmp_path, monkeypatch):
     """Importance says so here: a block that is worth nothing goes first, and the bundle remembers it."""
     photos = divided(tmp_path / "photos")
-    big = parent(tmp_path / "big", photos, tmp_path / "run", backbone="resnet18")
+    big = parent(tmp_path / "big", photos, tmp_path / "run", backbone="resnet8")
 
     def fake(network, channels, *rest):
         found = measured(network, channels, *rest)
-        return type(found)(found.channels, dict.fromkeys(found.blocks, 1e9) | {"backbone.network.layer3.1": 0.0})
+        return type(found)(found.channels, dict.fromkeys(found.blocks, 1e9) | {"backbone.network.blocks.0": 0.0})
 
     monkeypatch.setattr("sightline.learn.shrinking.importance.measured", fake)
     trained = pruned(big, photos, 0.7, tmp_path / "pruning", epochs=1)
-    assert trained.recipe.values["pruned"]["blocks"] == ["backbone.network.layer3.1"]
+    assert trained.recipe.values["pruned"]["blocks"] == ["backbone.network.blocks.0"]
     assert "without one of its blocks" in trained.recipe.why
     small = kept(tmp_path / "m", photos, trained)
-    assert isinstance(rebuilt(small).network.get_submodule("backbone.network.layer3.1"), torch.nn.Identity)
+    assert isinstance(rebuilt(small).network.get_submodule("backbone.network.blocks.0"), torch.nn.Identity)
     assert same_answers(small)
 
 
