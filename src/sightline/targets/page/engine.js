@@ -8,13 +8,16 @@ let session = null;
 let facts = null;
 
 const jobs = { open, answer };
-onmessage = async ({ data }) => {
+let turn = Promise.resolve(); // one picture at a time: memory for one, and a time that is its own
+onmessage = ({ data }) => (turn = turn.then(() => work(data)));
+
+async function work(data) {
   try {
     postMessage({ id: data.id, result: await jobs[data.job](data) });
   } catch (error) {
     postMessage({ id: data.id, error: String((error && error.message) || error) });
   }
-};
+}
 
 async function open({ facts: given, model }) {
   facts = given;
