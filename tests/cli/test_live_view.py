@@ -117,7 +117,7 @@ def test_mistakes(capsys: pytest.CaptureFixture[str], tmp_path: Path, words: lis
 
 
 def test_a_camera_that_gives_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(camera, "camera_address", lambda number: ("testsrc=size=64x48:rate=30:duration=0.001", "lavfi"))
+    monkeypatch.setattr(camera, "camera_address", lambda number: ("testsrc=size=64x48:rate=30:duration=0.1,select=0", "lavfi"))
     with pytest.raises(PictureError, match="gave no frame"):
         list(watch("0", str(tiny_bundle(tmp_path / "m"))))
 

@@ -19,7 +19,7 @@ TRAINED: dict[str, tuple[Callable[[float], bool], str, str]] = {
         "sparse:0.8",
         "this share of the weights set to zero: a smaller download, no speed",
     ),
-    "width": (lambda factor: 0.1 <= factor <= 1.4, "width:0.5", "a narrower network of the same family, taught by the model"),
+    "width": (lambda factor: 0.1 <= factor < 1, "width:0.5", "a narrower network of the same family, taught by the model"),
     "input": (
         lambda pixels: 32 <= pixels <= 2048 and pixels == int(pixels),
         "input:160",
