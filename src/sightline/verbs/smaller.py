@@ -33,7 +33,7 @@ def coded(work: Work, base: Bundle, coding: str) -> bytes:
     name, _, variant = coding.partition(":")
     if name == "int8":
         images = work.pictures(base.card)
-        method = cast("Method", "minmax" if variant in ("", "mixed") else variant)
+        method = cast("Method", "percentile" if variant in ("", "mixed") else variant)
         keep: Sequence[str] = ()
         if variant == "mixed":
             with progress.task("Looking for sensitive layers"):
