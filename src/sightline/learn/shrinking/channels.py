@@ -21,10 +21,13 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A convolution or linear layer that was met. `cost`: multiply-adds for one channel out and one in (depthwise: for one)."""
+    """A convolution or linear layer that was met. `cost`: multiply-adds for one channel out and one in (depthwise: for one);
+    `places` where a channel that comes out has values.
+    """
 
     cost: int
     depthwise: bool = False
+    places: int = 1
 
 
 @dataclass(frozen=True, slots=True)

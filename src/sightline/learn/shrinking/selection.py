@@ -1,6 +1,6 @@
 """Which channels and blocks to take away, so that a share of the multiply-adds is left: arithmetic alone, no torch.
 
-Step by step what matters least for what it costs: eight channels of a group, or a whole block.
+Step by step what matters least for the time it takes: eight channels of a group, or a whole block.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sightline.learn.shrinking.importance import Importance
 
 UNIT = 8  # channels of a group come in eights: what vector registers hold; a layer of 13 is no quicker than one of 16
+WRITTEN = (
+    100  # multiply-adds in the time that a value takes to be written and read: depthwise layers are slower than they count
+)
 CAPS = (0.5, 0.75, 1.0)  # share of a group's channels that may go at once: the first that is enough
 
 
@@ -50,7 +53,7 @@ def chosen(channels: Channels, importance: Importance, most: int) -> Choice:
 
 @dataclass(slots=True)
 class _Work:
-    """Greedy, by what is lost for each multiply-add saved. `outs` and `ins` count the channels that each layer has left."""
+    """Greedy, by what is lost for the time saved. `outs` and `ins` count the channels that each layer has left."""
 
     channels: Channels
     importance: Importance
@@ -97,16 +100,16 @@ class _Work:
         return Choice(self.kept, tuple(self.removed), left)
 
     def _offers(self) -> Iterator[tuple[float, int, int, str]]:
-        """(loss for each multiply-add saved, multiply-adds saved, group, "" or block)."""
+        """(loss for the time saved, multiply-adds saved, group, "" or block)."""
         for group in range(len(self.queues)):
             chunk = self._chunk(group)
-            saved = self._saved(group, chunk) if len(chunk) else 0
+            saved, time = self._saved(group, chunk) if len(chunk) else (0, 0)
             if saved:
-                yield float(self.importance.channels[chunk].sum()) / saved, saved, group, ""
+                yield float(self.importance.channels[chunk].sum()) / time, saved, group, ""
         for block, layers in self.channels.blocks.items():
-            saved = sum(self._cost(name, self.outs[name], self.ins[name]) for name in layers)
-            if saved:
-                yield self.importance.blocks[block] / saved, saved, -1, block
+            whole = np.sum([self._cost(name, self.outs[name], self.ins[name]) for name in layers], axis=0)
+            if whole[0]:
+                yield self.importance.blocks[block] / float(whole[1]), int(whole[0]), -1, block
 
     def _chunk(self, group: int) -> Numbers:
         """The next channels of a group: after them the rest is whole eights."""
@@ -114,18 +117,21 @@ class _Work:
         size = total % UNIT or UNIT
         return queue[:size] if len(queue) >= size else queue[:0]
 
-    def _saved(self, group: int, chunk: Numbers) -> int:
-        saved = 0
+    def _saved(self, group: int, chunk: Numbers) -> tuple[int, int]:
+        saved = time = 0
         for name, out, into in self.places[group]:
             outs, ins = self.outs[name], self.ins[name]
             if outs:
-                fewer = self._cost(name, outs - int(out[chunk].sum()), ins - int(into[chunk].sum()))
-                saved += self._cost(name, outs, ins) - fewer
-        return saved
+                before = self._cost(name, outs, ins)
+                after = self._cost(name, outs - int(out[chunk].sum()), ins - int(into[chunk].sum()))
+                saved, time = saved + before[0] - after[0], time + before[1] - after[1]
+        return saved, time
 
-    def _cost(self, name: str, outs: int, ins: int) -> int:
+    def _cost(self, name: str, outs: int, ins: int) -> tuple[int, int]:
+        """Multiply-adds of a layer, and its time in multiply-adds."""
         layer = self.channels.layers[name]
-        return layer.cost * outs * (1 if layer.depthwise else ins)
+        cost = layer.cost * outs * (1 if layer.depthwise else ins)
+        return cost, cost + WRITTEN * layer.places * outs
 
     def _take(self, group: int) -> None:
         chunk = self._chunk(group)

@@ -229,7 +229,8 @@ def _written(trace: _Trace, name: str, layer: Layer, outs: Numbers, ins: Numbers
     if name in book.layers:
         trace.join(book.outs[name], outs)
         trace.join(book.ins[name], ins)
-        layer = Layer(book.layers[name].cost + layer.cost, layer.depthwise)
+        before = book.layers[name]
+        layer = Layer(before.cost + layer.cost, layer.depthwise, before.places + layer.places)
     else:
         book.outs[name], book.ins[name] = outs, ins
     book.layers[name] = layer
@@ -242,16 +243,17 @@ def _conv2d(trace: _Trace, result: Tensor, args: Any, kwargs: Any) -> bool:
     name = trace.names.get(id(weight))
     if name is None or x.ndim != 4:
         return False
-    cost = weight.shape[2] * weight.shape[3] * result.shape[2] * result.shape[3]
+    places = result.shape[2] * result.shape[3]
+    cost = weight.shape[2] * weight.shape[3] * places
     ins = trace.tag(x, 1)
     if groups == 1:
-        trace.mark(result, _written(trace, name, Layer(cost), trace.fresh(len(weight)), ins), 1)
+        trace.mark(result, _written(trace, name, Layer(cost, places=places), trace.fresh(len(weight)), ins), 1)
     elif groups == len(ins) == len(weight):
-        trace.mark(result, _written(trace, name, Layer(cost, depthwise=True), ins, ins), 1)
+        trace.mark(result, _written(trace, name, Layer(cost, depthwise=True, places=places), ins, ins), 1)
     else:  # whole groups could go; a few networks would gain by it
         trace.locked.update(ins.tolist())
         outs = trace.fresh(len(weight), locked=True)
-        trace.mark(result, _written(trace, name, Layer(cost * weight.shape[1], depthwise=True), outs, ins), 1)
+        trace.mark(result, _written(trace, name, Layer(cost * weight.shape[1], depthwise=True, places=places), outs, ins), 1)
     return True
 
 
@@ -262,7 +264,7 @@ def _linear(trace: _Trace, result: Tensor, args: Any, _kwargs: Any) -> bool:
         return False
     cost = result.numel() // result.shape[-1]
     ins = trace.tag(x, x.ndim - 1)
-    trace.mark(result, _written(trace, name, Layer(cost), trace.fresh(len(weight)), ins), result.ndim - 1)
+    trace.mark(result, _written(trace, name, Layer(cost, places=cost), trace.fresh(len(weight)), ins), result.ndim - 1)
     return True
 
 
