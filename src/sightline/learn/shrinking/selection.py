@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from sightline.learn.shrinking.importance import Importance
 
 UNIT = 8  # channels of a group come in eights: what vector registers hold; a layer of 13 is no quicker than one of 16
-WRITTEN = (
-    100  # multiply-adds in the time that a value takes to be written and read: depthwise layers are slower than they count
-)
+WRITTEN = 100  # multiply-adds in the time that a value takes to be written: depthwise layers are slower than they count
 CAPS = (0.5, 0.75, 1.0)  # share of a group's channels that may go at once: the first that is enough
 
 
