@@ -14,11 +14,12 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
+from sightline.errors import UsageError  # noqa: E402
 from sightline.learn.network import Classifier, small_resnet  # noqa: E402
 from sightline.learn.pooled import Pooled  # noqa: E402
 from sightline.learn.shrinking.channels import Channels, cut  # noqa: E402
 from sightline.learn.shrinking.tracing import traced  # noqa: E402
-from sightline.learn.shrinking.uniform import narrowed, strength  # noqa: E402
+from sightline.learn.shrinking.width import narrow, strength  # noqa: E402
 from sightline.learn.zoo.networks import as_published, from_scratch  # noqa: E402
 
 pytestmark = pytest.mark.deep
@@ -196,11 +197,12 @@ def test_the_strongest_channels_stay(name, most):
     network = classifier(name)
     before = traced(network, 64)
     score, groups = strength(network, before), [numbers for numbers in before.groups if len(numbers) >= 16]
-    assert narrowed(network, 64, 0.5)
+    narrow(network, 0.5, 64, name)
     after = traced(network, 64)
     assert after.multiply_adds() <= most * before.multiply_adds()
     assert sorted(len(numbers) for numbers in after.groups)[-1] == max(len(numbers) // 16 * 8 for numbers in groups)
     kept = np.sort(strength(network, after)[after.groups[0]])
     assert np.isfinite(kept).all()
     assert np.isfinite(score).all()
-    assert not narrowed(network, 64, 1.0)
+    with pytest.raises(UsageError, match="no narrower form"):
+        narrow(network, 1.0, 64, name)

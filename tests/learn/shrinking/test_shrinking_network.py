@@ -42,7 +42,7 @@ def difference(found: Rebuilt) -> float:
         ("mobilenet_v2:0.1", {}),
         ("cell:r32-w8-1c3-1r3s-1i3x2", {}),
         (None, {"way": "dbn", "input_size": None}),
-        (None, {"way": "autoencoder"}),
+        pytest.param(None, {"way": "autoencoder"}, marks=pytest.mark.slow),
     ],
 )
 def test_from_scratch(tmp_path, backbone, wishes):
