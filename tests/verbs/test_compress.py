@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from pictures import class_folders
 from sightline.errors import DataError, DatasetError, StorageError, UsageError
@@ -16,6 +16,8 @@ from sightline.settings import settings
 from sightline.verbs import compressing
 from sightline.verbs.compress import RECORD, compress, show
 from sightline.verbs.evaluate import evaluate
+from sightline.verbs.models import models
+from sightline.verbs.models import show as show_models
 from sightline.verbs.predict import predict
 from sightline.verbs.train import train
 
@@ -50,6 +52,12 @@ def attempts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
+def printed(rows: RenderableType) -> str:
+    told = io.StringIO()
+    Console(file=told, width=200).print(rows)
+    return told.getvalue()
+
+
 def test_every_coding_is_measured_and_the_taken_one_is_a_model(trained: tuple[Path, Path], tmp_path: Path) -> None:
     model, photos = trained
     result = compress(str(model), photos, out=tmp_path / "small")
@@ -78,9 +86,9 @@ def test_every_coding_is_measured_and_the_taken_one_is_a_model(trained: tuple[Pa
     assert evaluate(photos, model=str(tmp_path / "small"), report=tmp_path / "r").pictures == 72
     assert Path(result.report).read_text().startswith("<!doctype html>")
     assert json.loads((tmp_path / "small" / RECORD).read_bytes())["how"] == result.how
-    told = io.StringIO()
-    Console(file=told, width=160).print(show(result))
-    assert "int8:minmax" in told.getvalue()
+    assert "int8:minmax" in printed(show(result))
+    passport = printed(show_models(models("show", str(tmp_path / "small"))))
+    assert f"{result.how} of {given.parent_name}" in passport
 
 
 def test_limits_that_nothing_meets_name_the_nearest_and_write_nothing(

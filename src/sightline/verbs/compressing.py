@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -254,17 +255,16 @@ def certificate(work: Work, was: Candidate, now: Candidate, measure: str) -> Cer
 def store(chosen: Candidate, given: Certificate, target: Path, beside: dict[str, bytes], *, replace: bool) -> None:
     """The chosen bundle as `target`, with its certificate and what lies beside it; whole or not at all."""
     made = read_bundle(Path(chosen.model))
-    card = made.card.model_copy(update={"name": target.name, "compressed": given, "recipe": _recipe(made.card, chosen)})
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    recipe = made.card.recipe.model_copy(update={"values": {**made.card.recipe.values, "compressed": chosen.how}})
+    changes = {"name": target.name, "compressed": given, "recipe": recipe, "created": now}
+    card = made.card.model_copy(update=changes)
     contents = dict(made.files)
     if content := _weights(made):
         contents[WEIGHTS] = content
     if target.is_dir() and not any(target.iterdir()):
         target.rmdir()
     write_bundle(target, card, contents, beside=beside, replace=replace)
-
-
-def _recipe(card: Card, chosen: Candidate) -> Any:
-    return card.recipe.model_copy(update={"values": {**card.recipe.values, "compressed": chosen.how}})
 
 
 def kept(folder: Path, beside: dict[str, bytes]) -> Path:

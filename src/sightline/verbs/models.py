@@ -11,7 +11,7 @@ from pydantic import Field
 from sightline.errors import ConflictError, ModelNotFoundError, NotFoundError, SightlineError, UsageError
 from sightline.settings import settings
 from sightline.store.records import Move, Version
-from sightline.types import Card, Record, Score, Task
+from sightline.types import Card, Certificate, Record, Score, Task
 from sightline.verbs import resolve, zoo
 
 if TYPE_CHECKING:
@@ -247,6 +247,15 @@ def _list(result: Models) -> RenderableType:
     return table
 
 
+def certificate_text(one: Certificate) -> str:
+    """Where a compressed model comes from and what that cost, in one sentence."""
+    return (
+        f"{one.how} of {one.parent_name} ({one.parent}): {one.bytes_before / 1e6:.3g} to {one.bytes_after / 1e6:.3g} MB, "
+        f"{one.latency_before_ms:.2f} to {one.latency_after_ms:.2f} ms, {100 * one.drop:.1f} points lost "
+        f"({100 * one.drop_low:.1f} to {100 * one.drop_high:.1f}), same answer in {one.agreement:.1%} of {one.pictures}"
+    )
+
+
 def _passport(result: ModelShown) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
@@ -269,6 +278,8 @@ def _passport(result: ModelShown) -> RenderableType:
     here = "" if result.dataset else " (not in this workspace)"
     if trained_on or card.layout == "sightline":
         table.add_row("trained on", Text(f"{card.dataset.get('name', '')} {trained_on}{here}"))
+    if card.compressed:
+        table.add_row("made smaller", Text(certificate_text(card.compressed)))
     if card.layout != "sightline":
         table.add_row("sees", f"{card.input.size} x {card.input.size} pixels")
         table.add_row("licence", Text(card.licence or "not stated in the file"))
