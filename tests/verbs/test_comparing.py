@@ -19,6 +19,7 @@ from sightline.learn.fit import TrainRequest
 from sightline.runtime.bundle import latest, read_bundle
 from sightline.settings import settings
 from sightline.verbs import comparing
+from sightline.verbs.material import Work
 from sightline.verbs.predict import predict
 from sightline.verbs.train import show, train
 from sightline.verbs.trained import TrainResult
@@ -144,7 +145,7 @@ def halving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skill: Callable[[st
 
     monkeypatch.setattr(comparing, "attempt", attempt)
     dataset = read(class_folders(tmp_path / "d", per_class=2, classes=("red", "blue")))
-    work = comparing.Work(dataset, None, (), tmp_path, "m")
+    work = Work(dataset, None, (), tmp_path, "m")
     who: Sequence[Contender] = candidates("scratch:resnet18,probe,scratch:resnet34", TrainRequest())
     return begun, comparing._trained(work, who, 20.0)
 

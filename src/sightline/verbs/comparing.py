@@ -25,11 +25,11 @@ from sightline import progress
 from sightline.errors import DataError, DatasetError, MissingExtraError, UsageError
 from sightline.files import new_folder, write_bytes, write_text
 from sightline.measure.standings import Leaderboard, Standing
-from sightline.types import Dataset, Finding, Record, Score, Split
+from sightline.types import Record, Score, Split
+from sightline.verbs.material import Work
 from sightline.verbs.trained import TrainResult, store
 
 if TYPE_CHECKING:
-    from sightline.data.survey import Survey
     from sightline.learn.candidates import Contender
     from sightline.learn.fit import TrainRequest
 
@@ -51,22 +51,6 @@ class Outcome(Record):
 
 class _Asked(Record):
     minutes: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What all candidates share. folder: of the run; name: the model's."""
-
-    dataset: Dataset
-    seen: Survey
-    findings: tuple[Finding, ...]
-    folder: Path
-    name: str
-    precision: float | None = None  # of a detector's thresholds
-
-    @property
-    def objects(self) -> bool:
-        return self.dataset.task == "detection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +272,7 @@ def latencies(work: Work, tried: Sequence[Tried]) -> dict[str, tuple[float, floa
 def _board(work: Work, tried: Sequence[Tried], latency: dict[str, tuple[float, float]], minutes: float | None) -> Leaderboard:
     """The leaderboard with its recommendation, best first."""
     from sightline.measure.leaderboard import recommended
-    from sightline.verbs.outcome import main_score
+    from sightline.verbs.wording import main_score
 
     best = _best(work, tried)
     if best is None or best.outcome.result is None:

@@ -162,7 +162,7 @@ def _room(one: Candidate, limits: Limits) -> float:
 
 def _decided(work: Work, was: Candidate, tried: list[Candidate], limits: Limits) -> Compression:
     """Which one to take and why; DataError where nothing fits what was asked for."""
-    from sightline.verbs.outcome import main_score
+    from sightline.verbs.wording import main_score
 
     done = [one for one in tried if one.state == "finished"]
     if not done:

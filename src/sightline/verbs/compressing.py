@@ -160,7 +160,7 @@ def _measured(
     work: Work, how: str, card: Card, onnx: bytes, path: Path, *, seconds: float, examined: Examined | None = None
 ) -> Candidate:
     from sightline.shrink.weights import download_bytes
-    from sightline.verbs.outcome import main_score
+    from sightline.verbs.wording import main_score
 
     same = how == FLOAT
     found = work.examined if same else examined or examine(card, onnx, work.items, work.seed)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sightline.learn.candidates import Contender
     from sightline.learn.detect.way import TrainedDetector
     from sightline.learn.fit import TrainRequest
-    from sightline.verbs.comparing import Work
+    from sightline.verbs.material import Work
 
 # wishes that a detector cannot have, and the value that means nobody asked
 NOT_FOR_DETECTORS: Mapping[str, object] = {

@@ -5,21 +5,20 @@ No verb itself: `evaluate` asks it. verbs/sighted.py looks at the pictures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.errors import DatasetError
 from sightline.measure.report_data import ReportData
 from sightline.runtime.detector import Detector
-from sightline.types import Card, Dataset, Failure, Item, Score
+from sightline.types import Card, Dataset, Failure, Item
 from sightline.verbs import sighted as seeing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sightline.runtime.bundle import Bundle
-    from sightline.verbs.evaluate import Evaluation
+    from sightline.verbs.evaluation import Evaluation
 
 
 def evaluated(data: Path, bundle: Bundle, report: Path | None, *, seed: int = 0, precision: float | None = None) -> Evaluation:
@@ -29,7 +28,7 @@ def evaluated(data: Path, bundle: Bundle, report: Path | None, *, seed: int = 0,
     from sightline.data.survey import survey
     from sightline.files import write_text
     from sightline.verbs import outcome, resolve
-    from sightline.verbs.evaluate import WORTH_SAYING, Evaluation
+    from sightline.verbs.evaluation import WORTH_SAYING, Evaluation
 
     dataset = seeing.usable(resolve.dataset(data))
     tested = dataset.model_copy(update={"items": tested_items(dataset, bundle.card)})
@@ -80,24 +79,13 @@ def tested_items(dataset: Dataset, card: Card) -> tuple[Item, ...]:
     return items
 
 
-def headline(scores: Mapping[str, Score], what: str) -> str:
-    """The one sentence that matters, in words."""
-    found, right, main = (scores[name] for name in ("recall", "precision", "map50"))
-    span = f"{100 * main.low:.0f} to {100 * main.high:.0f}"
-    return (
-        f"Finds {100 * found.value:.1f} of 100 objects (95 % sure: {100 * found.low:.0f} to {100 * found.high:.0f}); of 100 it "
-        f"gives {100 * right.value:.1f} are right. mAP@.5 {100 * main.value:.1f} % ({span}), "
-        f"measured on {main.n} {what}"
-    )
-
-
 def show_classes(result: Evaluation) -> list[RenderableType]:
     """A row for each class, weakest first, then the kinds of error."""
     from rich.table import Table
     from rich.text import Text
 
     from sightline.measure.detection import ClassDetection
-    from sightline.verbs.outcome import score_text
+    from sightline.verbs.wording import score_text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("class")

@@ -5,34 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from sightline.errors import DatasetError
-from sightline.measure.detection import ClassDetection, Fault
 from sightline.measure.scores import ClassScores
-from sightline.measure.segmentation import ClassPixels
-from sightline.types import Dataset, Failure, Finding, Item, Record, Score
+from sightline.types import Dataset, Finding, Item
+from sightline.verbs.evaluation import WORTH_SAYING, Evaluation
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sightline.types import Card
-
-
-class Evaluation(Record):
-    """Scores with their intervals, overall and for each class."""
-
-    scores: dict[str, Score]
-    classes: dict[str, ClassScores | ClassDetection | ClassPixels]
-    report: str
-    model: str
-    pictures: int
-    unknown_rate: float = Field(description="share of these pictures that the model flags as unlike its training set")
-    errors: dict[str, Fault] = Field(default_factory=dict, description="of a detector: how often each kind, and what it costs")
-    count_error: float | None = Field(default=None, description="of a detector: objects that a picture's count is off")
-    advice: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    failures: tuple[Failure, ...] = ()
 
 
 def evaluate(
@@ -114,10 +95,6 @@ def evaluate(
     )
 
 
-# what a health check of test pictures has to say that matters for their scores
-WORTH_SAYING = frozenset({"unreadable", "label_conflict", "exact_duplicate", "near_duplicate"})
-
-
 def _tested(dataset: Dataset, card: Card) -> tuple[Item, ...]:
     """The pictures to test on: the data's own test part, else val, else all; their labels must be the model's."""
     from sightline.verbs import outcome
@@ -137,7 +114,7 @@ def show(result: Evaluation) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from sightline.verbs.outcome import headline, score_text
+    from sightline.verbs.wording import headline, score_text
 
     if "map50" in result.scores or "miou" in result.scores:
         return _objects(result)
@@ -183,7 +160,7 @@ def _objects(result: Evaluation) -> RenderableType:
     from rich.text import Text
 
     from sightline.verbs import detector_evaluation, segmenting
-    from sightline.verbs.outcome import headline, score_text
+    from sightline.verbs.wording import headline, score_text
 
     rows = (segmenting if "miou" in result.scores else detector_evaluation).show_classes(result)
 

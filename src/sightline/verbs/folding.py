@@ -33,6 +33,7 @@ def cross_validated(dataset: Dataset, seen: Survey, request: TrainRequest, run: 
     """
     from sightline.learn.crossval import folds
     from sightline.verbs import outcome
+    from sightline.verbs.wording import main_score
 
     wanted = share(request, count)
     answered: list[Answered] = []
@@ -45,7 +46,7 @@ def cross_validated(dataset: Dataset, seen: Survey, request: TrainRequest, run: 
         answers, card = _fold(part, wanted, place)
         answered.append(answers)
         overall = outcome.scores_of(answers.truth, answers.probabilities, card, request.seed).overall
-        scores.append(overall[outcome.main_score(overall)])
+        scores.append(overall[main_score(overall)])
         part_of += len(part.part("train")) / len(part.items) / count
     if card is None:
         raise DatasetError("there are no folds")
@@ -66,7 +67,7 @@ def cross_validated(dataset: Dataset, seen: Survey, request: TrainRequest, run: 
     spread = float(np.std([score.value for score in scores], ddof=1))
     summary = CrossValidation(
         folds=tuple(scores),
-        overall=overall[outcome.main_score(overall)],
+        overall=overall[main_score(overall)],
         spread=spread,
         pictures=pictures,
         share=round(part_of, 3),

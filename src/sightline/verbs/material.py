@@ -6,6 +6,7 @@ No verb itself: the first part of the stories of train and compress.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +26,22 @@ class Material(NamedTuple):
     seen: Survey
     findings: tuple[Finding, ...]
     parents: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What every story of a training works with. folder: of the run; name: the model's."""
+
+    dataset: Dataset
+    seen: Survey
+    findings: tuple[Finding, ...]
+    folder: Path
+    name: str
+    precision: float | None = None  # of a detector's thresholds
+
+    @property
+    def objects(self) -> bool:
+        return self.dataset.task == "detection"
 
 
 def material(data: Path, val: Path | None, seed: int, *, whole: bool) -> Material:

@@ -137,7 +137,7 @@ def _lines() -> list[ModelLine]:
 
 
 def _line(card: Card, path: str, names: tuple[str, ...]) -> ModelLine:
-    from sightline.verbs.outcome import main_score
+    from sightline.verbs.wording import main_score
 
     return ModelLine(
         id=card.id,
@@ -225,7 +225,7 @@ def _list(result: Models) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from sightline.verbs.outcome import score_text
+    from sightline.verbs.wording import score_text
 
     if not result.models:
         return Text("no model has been trained yet; train one with `sightline train photos/`")
@@ -261,7 +261,7 @@ def _passport(result: ModelShown) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from sightline.verbs.outcome import score_text
+    from sightline.verbs.wording import score_text
 
     card = result.card
     table = Table(box=None, show_header=False, pad_edge=False)

@@ -6,7 +6,7 @@ No verb itself: the part of the stories of train and evaluate that is the same.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from sightline.measure.report import page
 from sightline.measure.report_data import Mistake, Pair, ReportData
 from sightline.measure.scores import Scores, classification_scores
 from sightline.runtime.model import Model
-from sightline.types import Card, Failure, Finding, Item, Score
+from sightline.types import Card, Failure, Finding, Item
 
 if TYPE_CHECKING:
     from sightline.data.survey import Survey
@@ -172,36 +172,3 @@ def report_page(story: ReportData, answered: Answered, card: Card) -> str:
             reliability=reliability(answered.truth, answered.probabilities, card.task),
         )
     )
-
-
-def main_score(scores: Mapping[str, Score]) -> str:
-    """The name of the score that answers "how good is it"."""
-    return next((name for name in ("top1", "map50", "miou", "map") if name in scores), next(iter(scores)))
-
-
-def headline(scores: Mapping[str, Score], what: str = "new pictures") -> str:
-    """The one sentence that matters, in words: "Right on 87 of 100 new pictures (95 % sure: 83 to 91)"."""
-    one = scores[main_score(scores)]
-    if "map50" in scores:
-        from sightline.verbs.detector_evaluation import headline as of_objects
-
-        return of_objects(scores, what)
-    if "miou" in scores:
-        from sightline.verbs.segmenting import headline as of_pixels
-
-        return of_pixels(scores, what)
-    if "top1" in scores:
-        return (
-            f"Right on {100 * one.value:.1f} of 100 {what} (95 % sure: {100 * one.low:.0f} to {100 * one.high:.0f}; "
-            f"measured on {one.n})"
-        )
-    return f"Mean average precision {one.value:.1%} (95 % sure: {one.low:.1%} to {one.high:.1%}; measured on {one.n} {what})"
-
-
-def score_text(name: str, score: Score) -> str:
-    """A share with its interval, "86.2 % (82-90)"; a loss, which is none, as a plain number."""
-    if score.n == 0:
-        return "-"
-    if name == "log_loss":
-        return f"{score.value:.3f} ({score.low:.3f}-{score.high:.3f})"
-    return f"{score.value:.1%} ({100 * score.low:.0f}-{100 * score.high:.0f})".replace("%", " %")

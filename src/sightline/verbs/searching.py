@@ -16,7 +16,7 @@ from sightline.errors import UsageError
 from sightline.files import write_text
 from sightline.measure.searched import Search, Strategy
 from sightline.types import Dataset, Record
-from sightline.verbs.comparing import Work
+from sightline.verbs.material import Work
 from sightline.verbs.trained import TrainResult, store
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ No verb itself. learn/detect/segment_way.py trains; what is the same for detecto
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from sightline.measure.report_data import ReportData
 from sightline.measure.segmentation import IGNORED, SegmentationScores, advice, segmentation_scores, table_of, truth_field
 from sightline.measure.segmentation_page import SIDE, Painted, segmentation_page
 from sightline.runtime.segmenter import Segmenter
-from sightline.types import Dataset, Failure, Item, Score, Split
+from sightline.types import Dataset, Failure, Item, Split
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from sightline.learn.detect.way import TrainedDetector
     from sightline.learn.fit import TrainRequest
     from sightline.runtime.bundle import Bundle
-    from sightline.verbs.comparing import Work
-    from sightline.verbs.evaluate import Evaluation
+    from sightline.verbs.evaluation import Evaluation
+    from sightline.verbs.material import Work
     from sightline.verbs.trained import TrainResult
 
 VIEWS = 12  # pictures of a report
@@ -113,7 +113,7 @@ def evaluated(data: Path, bundle: Bundle, report: Path | None, *, seed: int = 0)
     from sightline.files import write_text
     from sightline.verbs import outcome, resolve
     from sightline.verbs.detector_evaluation import tested_items
-    from sightline.verbs.evaluate import WORTH_SAYING, Evaluation
+    from sightline.verbs.evaluation import WORTH_SAYING, Evaluation
 
     dataset = resolve.dataset(data)
     chosen = dataset.model_copy(update={"items": tested_items(dataset, bundle.card)})
@@ -194,23 +194,13 @@ def _coloured(pixels: NDArray[np.uint8], field: NDArray[np.integer]) -> NDArray[
     return mixed.round().astype(np.uint8)
 
 
-def headline(scores: Mapping[str, Score], what: str) -> str:
-    """The one sentence that matters, in words."""
-    main, right = scores["miou"], scores["pixels"]
-    span = f"{100 * main.low:.0f} to {100 * main.high:.0f}"
-    return (
-        f"Names {100 * right.value:.1f} of 100 pixels right; mean IoU {100 * main.value:.1f} % (95 % sure: {span}), "
-        f"measured on {main.n} {what}"
-    )
-
-
 def show_classes(result: Evaluation) -> list[RenderableType]:
     """A row for each class, weakest first."""
     from rich.table import Table
     from rich.text import Text
 
     from sightline.measure.segmentation import ClassPixels
-    from sightline.verbs.outcome import score_text
+    from sightline.verbs.wording import score_text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("class")

@@ -12,14 +12,13 @@ from sightline.errors import DataError, UsageError
 from sightline.settings import settings
 from sightline.types import Size
 from sightline.verbs import goal, resolve
-from sightline.verbs.material import material
+from sightline.verbs.material import Work, material
 from sightline.verbs.trained import TrainResult, store
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sightline.learn.fit import TrainRequest
-    from sightline.verbs.comparing import Work
 
 
 def train(
@@ -118,7 +117,7 @@ def train(
     from sightline.learn.fit import TrainRequest
     from sightline.learn.layerwise.names import layered
     from sightline.runtime.bundle import set_latest
-    from sightline.verbs import beside, clip_training, comparing, detecting, searching
+    from sightline.verbs import beside, clip_training, detecting, searching
 
     begun = time.perf_counter()
     data, val, out = Path(data), val and Path(val), out and Path(out)  # who calls from Python may give texts
@@ -161,7 +160,7 @@ def train(
     left = goal.left_by(run, out, dataset)
     target, replace = (left, True) if left else (goal.target_for(out, goal.name_for(data, dataset), replace=replace), replace)
     request = beside.joined(request, company, target.name)
-    work = comparing.Work(dataset, seen, findings, run, target.name, precision)
+    work = Work(dataset, seen, findings, run, target.name, precision)
     how = _How(target, bench, minutes, trials, precision, replace)
     result = _made(work, request, how)
     set_latest(target)
@@ -312,8 +311,8 @@ def show(result: TrainResult) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from sightline.verbs.outcome import headline, main_score, score_text
     from sightline.verbs.standing_table import folds_text
+    from sightline.verbs.wording import headline, main_score, score_text
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")

@@ -17,7 +17,7 @@ from sightline.errors import UsageError
 from sightline.files import write_text
 from sightline.measure.trials import Choice, Tuning, TuningTrial
 from sightline.types import Dataset, Score, Split
-from sightline.verbs.comparing import Work
+from sightline.verbs.material import Work
 from sightline.verbs.trained import TrainResult, card_of, store
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def _default(work: Work, found: Searched, best: TuningTrial) -> tuple[TuningTria
     from sightline.learn import fit as fitting
     from sightline.runtime.model import Model
     from sightline.verbs import outcome
+    from sightline.verbs.wording import main_score
 
     default = found.trials[0]
     if default.score is None:
@@ -129,7 +130,7 @@ def _default(work: Work, found: Searched, best: TuningTrial) -> tuple[TuningTria
     card = card_of("default", work.dataset, trained)
     answered = outcome.answer(Model(card, trained.onnx), work.dataset.part(_scored_on(work.dataset)))
     scores = outcome.scores_of(answered.truth, answered.probabilities, card, trained.recipe.seed).overall
-    return default, answered, scores[outcome.main_score(scores)].model_dump_json()
+    return default, answered, scores[main_score(scores)].model_dump_json()
 
 
 def _record(
@@ -143,7 +144,7 @@ def _record(
     base: tuple[TuningTrial, Answered | None, str] | None,
 ) -> Tuning:
     from sightline.measure.leaderboard import behind
-    from sightline.verbs.outcome import main_score
+    from sightline.verbs.wording import main_score
 
     measure, best = main_score(result.scores), found.best
     default: Choice | None = None
