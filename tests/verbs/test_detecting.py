@@ -282,5 +282,5 @@ def test_many_warnings_of_a_kind_are_counted(tmp_path: Path, learnt: list[Any], 
             )
     train(folder, out=tmp_path / "model")
     leaks = [note for note in notes if note.startswith("leak: ")]
-    assert len(leaks) == train_verb.SAID + 1
+    assert len(leaks) == material.SAID + 1
     assert "and 3 more" in leaks[-1]
