@@ -20,7 +20,7 @@ from sightline.errors import DatasetError, MissingExtraError, UsageError
 from sightline.measure.detection import ClassDetection
 from sightline.runtime.bundle import read_bundle
 from sightline.types import Dataset, Parity
-from sightline.verbs import detecting, sighted
+from sightline.verbs import detecting, material, sighted
 from sightline.verbs import evaluate as evaluate_verb
 from sightline.verbs import train as train_verb
 from sightline.verbs.evaluate import evaluate
