@@ -51,7 +51,7 @@ def main() -> None:
         (drawn(pixels, found.labels, finder.card.classes), "detection: what is where?", _boxes(found.labels)),
     ]
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    _sheet(panels).save(given.out, "PNG", optimize=True)
+    _sheet(panels).quantize(96, dither=Image.Dither.NONE).save(given.out, "PNG", optimize=True)
     print(json.dumps({"truth": [one.label for one in street.annotations], "recognition": list(said.decision),
                       "detection": [(one.label, round(one.score or 0, 3), one.box) for one in found.labels]}))  # fmt: skip
 
