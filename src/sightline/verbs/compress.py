@@ -143,9 +143,9 @@ def _narrowed(work: Work, best: Candidate, limits: Limits) -> Iterator[Candidate
         if one.state == "failed":
             break
         room = _room(one, limits)
-        if room >= 1 and (room < 1.3 or share >= SHARES[1]):
+        if room >= 1 and (room < 1.1 or share >= SHARES[1]):
             break
-        aimed = min(max(share * (0.97 * room if room < 1 else room * 0.9), SHARES[0]), SHARES[1])
+        aimed = min(max(0.97 * share * room, SHARES[0]), SHARES[1])
         if abs(aimed - share) < 0.02:
             break
         share = aimed
