@@ -28,3 +28,13 @@ def test_a_format_is_for_streets(tmp_path: Path, capsys: pytest.CaptureFixture[s
         main(["demo", "--format", "voc", "--out", str(tmp_path)])
     assert stopped.value.code not in (0, None)
     assert "--objects" in capsys.readouterr().err
+
+
+@pytest.mark.deep
+def test_without_weights_streets_are_only_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["demo", "--objects", "--count", "10", "--out", str(tmp_path), "--json", "--no-page"])
+    assert stopped.value.code in (0, None)
+    told = capsys.readouterr()
+    assert json.loads(told.out)["model"] == ""
+    assert "SIGHTLINE_WEIGHTS" in told.err

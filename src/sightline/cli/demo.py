@@ -54,13 +54,14 @@ def demo(
     page: bool = True,
     port: int = 8000,
 ) -> Demo:
-    """Draw road signs, train a small network on them, test it, and open a page to try it. Downloads nothing.
+    """Draw road signs, train a small network on them, test it, and open a page to try it. Downloads nothing (--objects: the
+    pretrained weights, where they are not at hand).
 
     Args:
         out: Folder for the pictures and the model; made if missing, used again if complete.
         objects: Draw streets with signs among other things, and train a detector that finds them.
         count: How many pictures to draw, a fifth of them for the test (2400; with --objects 400).
-        minutes: Time to train for (2.5; with --objects 10). 0: only draw.
+        minutes: Time to train for (2.5; with --objects 10, where pretrained weights are at hand). 0: only draw.
         format: How the streets of --objects are written: coco (the default), voc or yolo.
         seed: Of the drawing and the training.
         page: Open the page at the end (stop it with Ctrl-C); --no-page only trains and tests.
@@ -72,6 +73,12 @@ def demo(
         raise UsageError("--format is for the streets of --objects", hint="add --objects, or leave it away")
     plan = _PLACES if objects else _WHOLE
     plan = plan._replace(number=plan.number if count is None else count, minutes=plan.minutes if minutes is None else minutes)
+    if objects and minutes is None and not _weights():
+        progress.note(
+            "no pretrained weights are at hand: a finder that begins with nothing needs hours, so the streets are only drawn; "
+            "let the hub be asked, give a folder with SIGHTLINE_WEIGHTS, or say how long with --minutes"
+        )
+        plan = plan._replace(minutes=0)
     result = _made(plan, out, format or "coco", seed)
     if page and result.model:
         from sightline.web.serve import serve
@@ -79,6 +86,13 @@ def demo(
         tell(show(result))
         serve(result.model, port=port, open_browser=True)
     return result
+
+
+def _weights() -> bool:
+    """Whether the network that the finder stands on can begin with pretrained weights."""
+    from sightline.learn.backbones import choose
+
+    return choose("small", "mobilenetv2_100") is not None
 
 
 def _made(plan: _Plan, out: Path, format: str, seed: int) -> Demo:
@@ -96,10 +110,10 @@ def _made(plan: _Plan, out: Path, format: str, seed: int) -> Demo:
         draw_road_signs(pictures, count=plan.number, seed=seed)
     if not plan.minutes:
         return Demo(pictures=str(pictures), model="", report="", scores={}, train_seconds=0, seconds=_since(start))
-    progress.note("2/3 training a small network on them, from scratch")
+    progress.note("2/3 training a small network on them" + ("" if objects else ", from scratch"))
     if objects:
         model, test, data = out / "street-sign-finder", pictures, pictures
-        trained = train(data, out=model, backbone="yolo-tiny", minutes=plan.minutes, seed=seed, replace=True)
+        trained = train(data, out=model, backbone="yolo-small", minutes=plan.minutes, seed=seed, replace=True)
     else:
         model, test, data = out / "road-sign-model", pictures / "test", pictures / "train"
         trained = train(data, out=model, size="tiny", way="scratch", minutes=plan.minutes, seed=seed, replace=True)
