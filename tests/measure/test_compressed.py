@@ -76,7 +76,6 @@ def test_the_page_tells_everything(taken: str) -> None:
         candidates=(with_classes, FOUR, PRUNED, BROKEN),
         limits=Limits(drop=0.01),
         measure="top1",
-        scored_on="val",
         pictures=400,
         calibrated_on=256,
         created="2026-11-23",

@@ -91,6 +91,29 @@ def test_every_coding_is_measured_and_the_taken_one_is_a_model(trained: tuple[Pa
     assert f"{result.how} of {given.parent_name}" in passport
 
 
+def test_test_pictures_take_no_part_in_the_choice(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    model, _ = trained
+    for part, count, seed in (("train", 12, 0), ("val", 5, 500), ("test", 4, 700)):
+        class_folders(tmp_path / "data" / part, per_class=count, seed=seed)
+    result = compress(str(model), tmp_path / "data", out=tmp_path / "small", how="fp16,weights8")
+    assert {one.scores["top1"].n for one in (result.before, *result.candidates)} == {15}
+    assert result.certificate is not None
+    assert (result.certificate.scored_on, result.certificate.pictures) == ("test", 12)
+    assert read_bundle(tmp_path / "small").card.scores["top1"].n == 12
+
+
+def test_a_way_that_fails_is_tried_again(trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> bytes:
+        raise DataError("no room for it just now", hint="wait")
+
+    model, photos = trained
+    with monkeypatch.context() as patch:
+        patch.setattr(compressing, "coded", broken)
+        with pytest.raises(DataError, match="no room for it just now"):
+            compress(str(model), photos, out=tmp_path / "small", how="fp16")
+    assert compress(str(model), photos, out=tmp_path / "small", how="fp16").how == "fp16"
+
+
 def test_limits_that_nothing_meets_name_the_nearest_and_write_nothing(
     trained: tuple[Path, Path], tmp_path: Path, attempts: list[str]
 ) -> None:

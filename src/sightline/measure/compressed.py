@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from sightline.measure.limits import BYTES, MILLISECONDS, POINTS, amount
-from sightline.types import Record, Score, Split
+from sightline.types import Certificate, Record, Score
 
 DROP = 0.01  # of the main score: what may be lost where nobody said otherwise
 FLOAT = "float"  # the name of the model as it was
@@ -86,8 +86,8 @@ class Compression(Record):
     candidates: tuple[Candidate, ...]
     limits: Limits
     measure: str = Field(description="the main score: top1, map, map50 or miou")
-    scored_on: Split
-    pictures: int
+    pictures: int = Field(description="validation pictures that the candidates were measured on")
+    certificate: Certificate | None = Field(default=None, description="of the one taken; on test pictures where there are some")
     calibrated_on: int = Field(description="pictures that ranges of int8 came from")
     seconds: float = 0.0
     created: str = ""

@@ -32,12 +32,11 @@ def taken_of(result: Compression) -> Candidate | None:
 
 def caveats(result: Compression) -> list[str]:
     """What the numbers do not say."""
-    kind = "test" if result.scored_on == "test" else "validation"
-    said = [f"Everything is measured on the same {result.pictures:,} {kind} pictures, one by one, and on this machine"]
-    if result.scored_on == "val" and len(result.candidates) > 1:
+    said = [f"Candidates are measured on the same {result.pictures:,} validation pictures, one by one, and on this machine"]
+    if result.certificate and result.certificate.scored_on == "val" and len(result.candidates) > 1:
         said.append(
-            "The choice was made on the pictures that the scores are measured on, which flatters it a little; "
-            "a test/ folder gives the plain number for the one taken"
+            "The choice was made on the pictures that the certificate is about, which flatters it a little; a test/ folder, "
+            "which no choice looks at, gives the plain number"
         )
     if any("sparse" in one.how or one.how.startswith("clustered") for one in result.candidates):
         said.append(
@@ -64,18 +63,22 @@ def _short(result: Compression) -> str:
 
 
 def _certificate(result: Compression) -> str:
-    one, was = taken_of(result), result.before
-    if one is None:
+    given = result.certificate
+    if given is None:
         return ""
     name = NAMES.get(result.measure, "average precision")
-    before, after = was.scores[result.measure], one.scores[result.measure]
+    kind = "test" if given.scored_on == "test" else "validation"
     return facts(
         [
-            ("pictures compared", f"{result.pictures:,}"),
-            ("same answer as before", percent(one.agreement)),
-            ("largest change of any score", f"{one.largest_difference:.3f}"),
-            (f"{name} before", f"{percent(before.value)} ({100 * before.low:.1f} to {100 * before.high:.1f})"),
-            (f"{name} after", f"{percent(after.value)} ({100 * after.low:.1f} to {100 * after.high:.1f})"),
+            ("pictures compared", f"{given.pictures:,} {kind} pictures"),
+            ("same answer as before", percent(given.agreement)),
+            ("largest change of any score", f"{given.largest_difference:.3f}"),
+            (
+                f"{name} before",
+                f"{percent(given.before.value)} ({100 * given.before.low:.1f} to {100 * given.before.high:.1f})",
+            ),
+            (f"{name} after", f"{percent(given.after.value)} ({100 * given.after.low:.1f} to {100 * given.after.high:.1f})"),
+            ("points lost", f"{100 * given.drop:.1f} ({100 * given.drop_low:.1f} to {100 * given.drop_high:.1f})"),
             ("pictures that int8's ranges came from", f"{result.calibrated_on:,}"),
         ]
     )

@@ -24,6 +24,7 @@ LEAST = 16  # of them
 FILES = "fp16,weights8,int8:minmax,int8:entropy,int8:percentile,weights4,clustered"  # what needs no training
 TRAININGS = 4  # at most, on the way to limits that no coding reaches
 SHARES = (0.05, 0.9)  # of the multiply-adds that pruning on the way to limits leaves
+WIDTHS = (0.1, 0.95)  # of the narrower network beside it
 REPORT, RECORD = "compression.html", "compression.json"
 
 
@@ -49,7 +50,7 @@ def compress(
     Args:
         model: The model's folder, zip or name.
         data: The labelled pictures that it was trained on, or others of the same kind. Ranges come from the training part,
-            every candidate is measured on the test part, else on the validation part.
+            candidates are measured on the validation part; the one taken is certified on the test part, where there is one.
         val: Labelled pictures to measure on; by default a part of the data, the same that the training set aside.
         out: Folder for the smaller model and the report; by default one of the model's name in SIGHTLINE_HOME/models.
         how: Ways between commas, their steps joined by +: int8 (or int8:minmax, int8:entropy, int8:percentile, int8:mixed),
@@ -84,9 +85,9 @@ def compress(
     result = _decided(work, was, tried, limits)
     result = result.model_copy(update={"seconds": round(time.perf_counter() - begun, 1), "report": str(target / REPORT)})
     taken = next(one for one in tried if one.how == result.how)
-    given = compressing.certificate(work, was, taken, result.measure)
-    result = result.model_copy(update={"chosen": str(target)})
-    compressing.store(taken, given, target, _beside(result, target.name), replace=replace)
+    given, scores = compressing.certified(work, was, taken, result.measure)
+    result = result.model_copy(update={"chosen": str(target), "certificate": given})
+    compressing.store(taken, given, scores, target, _beside(result, target.name), replace=replace)
     resolve.remember(material.dataset, target, {**asked, "how": taken.how, "data": str(data)}, material.parents)
     return result
 
@@ -149,7 +150,7 @@ def _narrowed(work: Work, best: Candidate, limits: Limits) -> Iterator[Candidate
         if abs(aimed - share) < 0.02:
             break
         share = aimed
-    factor = round(max(0.1, min(1.0, math.sqrt(goal_share))), 2)
+    factor = round(min(max(math.sqrt(goal_share), WIDTHS[0]), WIDTHS[1]), 2)
     yield compressing.attempt(work, read_how(f"width:{factor:g}+{best.how}")[0])
 
 
@@ -185,7 +186,6 @@ def _decided(work: Work, was: Candidate, tried: list[Candidate], limits: Limits)
         candidates=tuple(one.model_copy(update={"fits": excess(one, wanted) == 0}) for one in tried),
         limits=wanted,
         measure=measure,
-        scored_on=work.scored_on,
         pictures=len(work.items),
         calibrated_on=len(work.calibration),
         created=datetime.now(UTC).isoformat(timespec="seconds"),

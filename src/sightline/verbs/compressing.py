@@ -22,7 +22,7 @@ from sightline.files import new_folder, write_text
 from sightline.measure.compressed import FLOAT, Candidate
 from sightline.runtime.bundle import ONNX, WEIGHTS, Bundle, read_bundle, write_bundle
 from sightline.shrink.how import How
-from sightline.types import Card, Certificate, ErrorInfo, Item, Split
+from sightline.types import Card, Certificate, ErrorInfo, Item, Score, Split
 from sightline.verbs.examined import Examined, beside, check, examine
 from sightline.verbs.material import Material
 from sightline.verbs.smaller import MODEL, coded, trained
@@ -46,14 +46,14 @@ class Work:
     minutes: float | None = None  # of each training
     epochs: int | None = None
 
-    @property
-    def scored_on(self) -> Split:
-        return "test" if self.material.dataset.part("test") else "val"
-
     @cached_property
     def items(self) -> tuple[Item, ...]:
-        """The pictures that everything is measured on: of single labels those that have one."""
-        items = self.material.dataset.part(self.scored_on)
+        """The validation pictures: what candidates are measured and chosen on."""
+        return self.part("val")
+
+    def part(self, split: Split) -> tuple[Item, ...]:
+        """The pictures of a split; of single labels those that have one."""
+        items = self.material.dataset.part(split)
         if self.bundle.card.task in ("binary", "multiclass"):
             items = tuple(item for item in items if len(item.labels) == 1)
         return items
@@ -147,11 +147,9 @@ def attempt(work: Work, how: How) -> Candidate:
         with_model = place / MODEL
         write_bundle(with_model, card, contents, replace=with_model.exists())
         one = _measured(work, how.text, card, onnx, with_model, seconds=time.perf_counter() - begun, examined=examined)
-    except (DataError, UsageError, MissingExtraError) as error:
+    except (DataError, UsageError, MissingExtraError) as error:  # told, not kept: what was missing may be there the next time
         progress.note(f"candidate {how.text} cannot be made: {error.message}")
-        one = Candidate(how=how.text, state="failed", why=error.message, hint=error.hint, fits=False)
-        if not isinstance(error, DataError):  # weights or an extra that may be there when it is asked for again
-            return one
+        return Candidate(how=how.text, state="failed", why=error.message, hint=error.hint, fits=False)
     write_text(place / _DONE, one.model_dump_json(indent=1))
     return one
 
@@ -228,36 +226,47 @@ def _weights(bundle: Bundle) -> bytes | None:
 # --- the end
 
 
-def certificate(work: Work, was: Candidate, now: Candidate, measure: str) -> Certificate:
-    """What the chosen model carries about where it comes from."""
+def certified(work: Work, was: Candidate, now: Candidate, measure: str) -> tuple[Certificate, dict[str, Score]]:
+    """What the chosen model carries about where it comes from, and its scores: of test pictures, which took no part in the
+    choice; where there are none, of those that it was chosen on.
+    """
     card = work.bundle.card
-    return Certificate(
+    tested = work.part("test")
+    scored_on: Split = "test" if tested else "val"
+    old = examine(card, work.bundle.onnx, tested, work.seed) if tested else work.examined
+    made = read_bundle(Path(now.model))
+    new = examine(made.card, made.onnx, tested or work.items, work.seed)
+    gap = beside(old, new, work.seed)
+    given = Certificate(
         how=now.how,
         parent=card.id,
         parent_name=card.name,
-        scored_on=work.scored_on,
-        pictures=len(work.items),
-        agreement=now.agreement,
-        largest_difference=now.largest_difference,
+        scored_on=scored_on,
+        pictures=len(tested or work.items),
+        agreement=gap.agreement,
+        largest_difference=gap.largest_difference,
         measure=measure,
-        before=was.scores[measure],
-        after=now.scores[measure],
-        drop=now.drop,
-        drop_low=now.drop_low,
-        drop_high=now.drop_high,
+        before=old.scores[measure],
+        after=new.scores[measure],
+        drop=gap.drop.value,
+        drop_low=gap.drop.low,
+        drop_high=gap.drop.high,
         bytes_before=was.bytes,
         bytes_after=now.bytes,
         latency_before_ms=was.latency_ms,
         latency_after_ms=now.latency_ms,
     )
+    return given, new.scores
 
 
-def store(chosen: Candidate, given: Certificate, target: Path, beside: dict[str, bytes], *, replace: bool) -> None:
-    """The chosen bundle as `target`, with its certificate and what lies beside it; whole or not at all."""
+def store(
+    chosen: Candidate, given: Certificate, scores: dict[str, Score], target: Path, beside: dict[str, bytes], *, replace: bool
+) -> None:
+    """The chosen bundle as `target`, with its certificate, scores and what lies beside it; whole or not at all."""
     made = read_bundle(Path(chosen.model))
     now = datetime.now(UTC).isoformat(timespec="seconds")
     recipe = made.card.recipe.model_copy(update={"values": {**made.card.recipe.values, "compressed": chosen.how}})
-    changes = {"name": target.name, "compressed": given, "recipe": recipe, "created": now}
+    changes = {"name": target.name, "compressed": given, "scores": scores, "recipe": recipe, "created": now}
     card = made.card.model_copy(update=changes)
     contents = dict(made.files)
     if content := _weights(made):
