@@ -11,8 +11,11 @@ from rich.console import Console, RenderableType
 
 from pictures import class_folders
 from sightline.errors import DataError, DatasetError, StorageError, UsageError
+from sightline.measure.compressed import Candidate, Limits
 from sightline.runtime.bundle import WEIGHTS, read_bundle
 from sightline.settings import settings
+from sightline.shrink.how import How
+from sightline.verbs import compress as compress_verb
 from sightline.verbs import compressing
 from sightline.verbs.compress import RECORD, compress, show
 from sightline.verbs.evaluate import evaluate
@@ -189,3 +192,18 @@ def test_a_classic_recogniser_is_refused(trained: tuple[Path, Path], tmp_path: P
     train(trained[1], out=tmp_path / "classic", way="classic", features="colour", classifier="logistic")
     with pytest.raises(UsageError, match="is a classic recogniser"):
         compress(str(tmp_path / "classic"), trained[1], how="int8")
+
+
+def test_a_limit_that_is_just_missed_asks_for_ways_that_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    best = Candidate(how="int8:minmax", bytes=1000, latency_ms=1.0)
+    asked: list[str] = []
+
+    def attempt(_: object, how: How) -> Candidate:
+        asked.append(how.text)
+        return best.model_copy(update={"how": how.text, "bytes": 500})
+
+    monkeypatch.setattr(compressing, "attempt", attempt)
+    tried = list(compress_verb._narrowed(None, best, Limits(bytes=999)))  # type: ignore[arg-type]
+    assert [one.how for one in tried] == asked
+    assert asked[0] == "prune:0.9+int8:minmax"
+    assert asked[-1] == "width:0.95+int8:minmax"
