@@ -238,7 +238,7 @@ def test_logging_a_browser_in(open_client, tmp_path: Path, caplog):
 
 
 def test_headers_keep_the_browser_on_our_side(client):
-    for path in ("/v1/models", "/docs", "/login", "/static/dom.js", "/nope"):
+    for path in ("/v1/models", "/docs", "/login", "/static/page/dom.js", "/nope"):
         headers = client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert "frame-ancestors 'none'" in headers["content-security-policy"]

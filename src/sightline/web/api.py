@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sightline.web.jobs import Desk
 
 STATIC = Path(__file__).parent / "static"
+SHARED = Path(__file__).parent.parent / "targets" / "page"
 _DESCRIPTION = "Send a picture, get a score for every class. Every error has one shape: see the Fault schema."
 
 _PICTURE = {"schema": {"type": "string", "format": "binary"}}
@@ -119,6 +120,12 @@ def create_api(service: Service, gate: Gate, root: Path | None = None, desk: Des
     return assembled(service, routers(service, gate, root, desk), desk)
 
 
+def mount_static(app: FastAPI) -> None:
+    """The scripts and styles of the pages, with those that an exported page brings along, too."""
+    app.mount("/static/page", StaticFiles(directory=SHARED))  # before /static, which would answer for it
+    app.mount("/static", StaticFiles(directory=STATIC))
+
+
 def assembled(service: Service, parts: Iterable[APIRouter], desk: Desk | None = None) -> FastAPI:
     """An application: routers in order, static files, the start and end of the service and its jobs."""
 
@@ -147,7 +154,7 @@ def assembled(service: Service, parts: Iterable[APIRouter], desk: Desk | None = 
     app.add_exception_handler(RequestValidationError, _invalid)
     for router in parts:
         app.include_router(router)
-    app.mount("/static", StaticFiles(directory=STATIC))
+    mount_static(app)
     without_422(app)
     return app
 

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
-from fastapi.staticfiles import StaticFiles
 
 from sightline import __version__
 from sightline.errors import UnavailableError
 from sightline.web import wire
-from sightline.web.api import STATIC, documents_router, without_422
+from sightline.web.api import documents_router, mount_static, without_422
 from sightline.web.front import Front
 from sightline.web.gate import Gate
 from sightline.web.intake import Intake
@@ -84,7 +83,7 @@ def create_pages_front(address: str, gate: Gate, *, max_body: int) -> Front:
 
     app.include_router(router)
     app.include_router(documents_router())
-    app.mount("/static", StaticFiles(directory=STATIC))
+    mount_static(app)
     without_422(app)
     add_pages(app)
     front = Front(app, None, gate, max_body=max_body)

@@ -1,6 +1,6 @@
-// Building the page from text, never from HTML: whatever a label or a file is called stays text.
+// Building a page from text, never from HTML: whatever a label, a user or a file is called stays text. The server's pages use it, too.
 
-/** An element: el("button", {class: "x", onclick: f}, "text", child). */
+/** An element: el("button", {class: "x", onclick: f}, "text", child). Properties only; no markup is ever parsed. */
 export function el(name, properties = {}, ...children) {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {

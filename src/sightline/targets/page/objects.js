@@ -1,9 +1,9 @@
 // What a detector found: boxes and points over the picture, a list beside it, and a slider for the least score.
+import { colour, css, light, share } from "./colours.js";
 import { el, percent, text } from "./dom.js";
 
 const MOST_ROWS = 12;
 const USUAL = 0.25;
-const COLOURS = [[230, 159, 0], [0, 140, 210], [0, 158, 115], [204, 70, 150], [213, 94, 0], [240, 228, 66], [86, 180, 233], [140, 90, 220]];
 
 export const threshold = (label, facts) => facts.thresholds[label] ?? USUAL;
 
@@ -62,18 +62,4 @@ function row(one, facts) {
   const swatch = el("span", { class: "swatch", "aria-hidden": "true" });
   swatch.style.background = css(colour(facts.classes.indexOf(one.label)));
   return el("li", { title: `pixels ${one.box.map(Math.round).join(", ")}` }, swatch, el("span", { class: "label" }, text(one.label)), el("span", { class: "value" }, percent(one.score)));
-}
-
-const share = (value, whole) => `${(100 * value) / whole}%`;
-const css = (rgb) => `rgb(${rgb.join(" ")})`;
-const light = ([red, green, blue]) => 0.299 * red + 0.587 * green + 0.114 * blue;
-
-function colour(number) {
-  if (number < COLOURS.length) return COLOURS[Math.max(0, number)];
-  const hue = 360 * ((number * 0.618034) % 1);
-  const part = (n) => {
-    const k = (n + hue / 60) % 6;
-    return Math.round(255 * 0.9 * (1 - 0.75 * Math.max(0, Math.min(k, 4 - k, 1))));
-  };
-  return [part(5), part(3), part(1)];
 }

@@ -1,5 +1,5 @@
 // One picture and what the model says about it: bars, flags in plain words, where it looked.
-import { el, percent, text } from "/static/dom.js";
+import { el, percent, text } from "/static/page/dom.js";
 import { heat } from "/static/heat.js";
 import { LEAST, objects, places } from "/static/objects.js";
 import { explain, predict, preview } from "/static/rest.js";

@@ -1,5 +1,5 @@
 // A dialog that takes one picture with the camera. The picture stays in this page until it is given to `taken`.
-import { el } from "/static/dom.js";
+import { el } from "/static/page/dom.js";
 
 export async function openCamera(taken) {
   const video = el("video", { autoplay: true, playsInline: true, muted: true, "aria-label": "What the camera sees" });

@@ -1,5 +1,5 @@
 // The owner's page: how far the collection is, every picture, taking one out, making a version.
-import { el, text } from "/static/dom.js";
+import { el, text } from "/static/page/dom.js";
 import { rest } from "/static/rest.js";
 
 const place = document.getElementById("owner");

@@ -1,7 +1,7 @@
 // The page for phones: agree once, choose what to photograph, take pictures, look at them, send them.
 import { openCamera } from "/static/camera.js";
 import { openQueue } from "/static/collect-queue.js";
-import { el, text } from "/static/dom.js";
+import { el, text } from "/static/page/dom.js";
 
 const place = document.getElementById("collect");
 const EVERY = 10_000; // milliseconds between two looks at the counts

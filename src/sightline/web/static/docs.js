@@ -1,5 +1,5 @@
 // The REST surface for reading, made from /openapi.json; no outside service is asked.
-import { el } from "/static/dom.js";
+import { el } from "/static/page/dom.js";
 
 const place = document.getElementById("docs");
 

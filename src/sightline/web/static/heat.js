@@ -1,5 +1,5 @@
 // Drawing where the model looked: a grid of importances over the part of the picture that the model saw.
-import { el } from "/static/dom.js";
+import { el } from "/static/page/dom.js";
 
 /** An overlay for `explanation` ({grid, region}); its box lies over the picture by percentages, so it follows every resize. */
 export function heat({ grid, region }) {

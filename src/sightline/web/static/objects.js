@@ -1,11 +1,10 @@
 // What a detector found: boxes, outlines and points over the picture, a list beside it, and a slider for the least score.
-import { el, percent, text } from "/static/dom.js";
+import { colour, css, light, share } from "/static/page/colours.js";
+import { el, percent, text } from "/static/page/dom.js";
 
 export const LEAST = 0.05; // the server is asked for everything from here on; the page hides what is below the threshold
 const MOST_ROWS = 12;
 const USUAL = 0.25;
-// as runtime/drawing.py
-const COLOURS = [[230, 159, 0], [0, 140, 210], [0, 158, 115], [204, 70, 150], [213, 94, 0], [240, 228, 66], [86, 180, 233], [140, 90, 220]];
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Whether a model says where things are. */
@@ -100,18 +99,4 @@ function svg(name, attributes) {
   const node = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
   return node;
-}
-
-const share = (value, whole) => `${(100 * value) / whole}%`;
-const css = (rgb) => `rgb(${rgb.join(" ")})`;
-const light = ([red, green, blue]) => 0.299 * red + 0.587 * green + 0.114 * blue;
-
-function colour(number) {
-  if (number < COLOURS.length) return COLOURS[Math.max(0, number)];
-  const hue = 360 * ((number * 0.618034) % 1);
-  const part = (n) => {
-    const k = (n + hue / 60) % 6;
-    return Math.round(255 * 0.9 * (1 - 0.75 * Math.max(0, Math.min(k, 4 - k, 1))));
-  };
-  return [part(5), part(3), part(1)];
 }

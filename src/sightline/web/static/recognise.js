@@ -1,7 +1,7 @@
 // The page that tries a model: drop, choose, paste or take pictures; each becomes a card with the answer.
 import { answer } from "/static/answer.js";
 import { openCamera } from "/static/camera.js";
-import { el, percent, text } from "/static/dom.js";
+import { el, percent, text } from "/static/page/dom.js";
 import { line, models } from "/static/rest.js";
 
 const MOST_CARDS = 200;
