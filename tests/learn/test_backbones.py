@@ -86,15 +86,18 @@ def test_the_key_changes_with_whatever_changes_features(folder: Path):
 def test_another_network_in_the_folder_is_taken_and_said(folder: Path, notes: list[str]):
     bare(folder / "resnet50.safetensors")
     bare(folder / "notes_of_mine.safetensors")
-    found = choose("tiny")
+    found = choose("small")
     assert found is not None
     assert found.name == "resnet50"
-    assert "no weights of mobilenetv3_small_050" in found.why
+    assert "no weights of mobilenetv2_100" in found.why
     assert found.why in notes
 
 
-def test_no_weights_at_all():
-    assert choose("small") is None
+def test_without_weights_our_own(notes: list[str]):
+    found = choose("small")
+    assert found is not None
+    assert found.packaged
+    assert found.why in notes
 
 
 def test_a_named_network_without_weights_is_said(notes: list[str]):

@@ -66,13 +66,13 @@ def test_a_comparison_needs_two_different_ones() -> None:
 
 def test_an_effort_goes_by_weights_data_and_hardware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without, why = chosen("quick", 500, gpu=False)
-    assert "no weights" in why
-    assert {name.partition(":")[0] for name in without} == {"classic", "scratch"}
+    assert "weights for tiny" in why
+    assert {name.partition(":")[0] for name in without} == {"classic", "probe", "scratch"}
     (tmp_path / "mobilenetv2_100.safetensors").write_bytes(b"")
     monkeypatch.setenv("SIGHTLINE_WEIGHTS", str(tmp_path))
     settings.cache_clear()
     quick, _ = chosen("quick", 500, gpu=False)
-    assert quick == ("classic:hog+svm", "probe:small")
+    assert quick == ("classic:hog+svm", "probe:tiny", "probe:small")
     thorough, _ = chosen("thorough", 500, gpu=False)
     assert thorough == (*quick, "fine-tune:small")
     assert "scratch:small" in chosen("thorough", 5_000, gpu=False)[0]

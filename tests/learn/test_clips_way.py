@@ -47,7 +47,8 @@ def test_a_model_of_clips_from_folder_to_answer(tmp_path):
     model = load(tmp_path / "model")
     assert model.card.input.frames == 6
     assert model.card.parity.largest_difference < 1e-4
-    some = np.random.default_rng(0).integers(0, 255, (1, 9, 64, 64, 3), dtype=np.uint8)
+    side = model.card.input.size
+    some = np.random.default_rng(0).integers(0, 255, (1, 9, side, side, 3), dtype=np.uint8)
     assert model.answer(some).probabilities.shape == (1, 2)  # any number of frames
     (answer,) = predict([Path(data) / "left" / "0000.mp4"], model=str(tmp_path / "model")).model_dump()["results"]
     assert answer["frames"] == 6

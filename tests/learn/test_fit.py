@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from pictures import class_folders, drawn, encoded
-from sightline import progress
 from sightline.data.readers import read
 from sightline.errors import DatasetError, MissingExtraError, ParityError, UsageError
 from sightline.learn import export, plan, ways
@@ -134,12 +133,10 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
 
-def test_without_weights_a_network_from_scratch(tmp_path: Path, brief: None):
+def test_a_network_from_scratch(tmp_path: Path, brief: None):
     dataset = divided(tmp_path / "d", "red", "blue", per_class=20)
-    notes: list[str] = []
-    with progress.listen(lambda event: notes.append(event.note)):
-        trained = fit(dataset, TrainRequest(size="tiny", input_size=32, compare=False), tmp_path / "run")
-    assert any("from scratch" in note for note in notes)
+    request = TrainRequest(size="tiny", way="scratch", input_size=32, compare=False)
+    trained = fit(dataset, request, tmp_path / "run")
     assert (trained.recipe.way, trained.recipe.weights, trained.recipe.backbone) == ("scratch", "none", "sightline-tiny")
     assert trained.recipe.values["augment"]["flip"] is False
     assert len(trained.history) == 6
@@ -228,13 +225,13 @@ def test_too_few_pictures(tmp_path: Path):
 
 def test_a_way_that_needs_weights_says_so(tmp_path: Path):
     with pytest.raises(UsageError, match="needs pretrained weights"):
-        fit(divided(tmp_path / "d", "red", "blue"), TrainRequest(way="probe"), tmp_path / "run")
+        fit(divided(tmp_path / "d", "red", "blue"), TrainRequest(way="probe", backbone="resnet18"), tmp_path / "run")
 
 
 def test_without_torch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(fitting.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(fitting, "can_build", lambda: False)
     with pytest.raises(MissingExtraError) as caught:
-        fit(divided(tmp_path / "d", "red", "blue"), PROBE, tmp_path / "run")
+        fit(divided(tmp_path / "d", "red", "blue"), replace(PROBE, way="fine-tune"), tmp_path / "run")
     assert "sightline[deep]" in caught.value.hint
 
 

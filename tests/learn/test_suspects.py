@@ -94,11 +94,3 @@ def test_more_pictures_than_are_compared_at_once(monkeypatch: pytest.MonkeyPatch
     some = suspects.strangeness(seen.vectors, suspects._neighbours(seen.items))
     assert everyone.argmax() == some.argmax() == 9
     assert np.corrcoef(everyone, some)[0, 1] > 0.8
-
-
-def test_without_weights_it_says_so(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(suspects, "choose", lambda size: None)
-    said: list[str] = []
-    with progress.listen(lambda event: said.append(event.note)):
-        assert suspects.label_errors(scattered(30, [("cat",)] * 30).dataset) == []
-    assert any("SIGHTLINE_WEIGHTS" in note for note in said)

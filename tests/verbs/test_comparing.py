@@ -181,7 +181,7 @@ def test_a_look_that_took_all_the_time_is_the_training(tmp_path: Path, monkeypat
 def test_nothing_that_can_be_trained(tmp_path: Path) -> None:
     photos = class_folders(tmp_path / "photos", per_class=6)
     with pytest.raises(DatasetError, match="none of the candidates"):
-        train(photos, out=tmp_path / "model", compare="probe,fine-tune", minutes=1)
+        train(photos, out=tmp_path / "model", compare="probe:resnet18,fine-tune:resnet18", minutes=1)
     assert not (tmp_path / "model").exists()
 
 

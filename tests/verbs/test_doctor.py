@@ -86,14 +86,14 @@ def test_missing_and_old_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> 
     assert not deep.present
     assert "torch" in deep.missing
     assert deep.install == "pip install 'sightline[deep]'"
-    assert told.training == ()
+    assert {(entry.ways, entry.weights) for entry in told.training} == {(("probe",), "in the package")}
     advice = "\n".join(told.advice)
     assert "for training networks: pip install 'sightline[deep]'" in advice
     assert "numpy 1.26.4 is too old" in advice
     assert "rich is missing" in advice
     assert "heic pictures will be refused" in advice
     page = text(told)
-    assert "the extra deep is not installed" in page
+    assert "sightline_mobile" in page
     assert "refused" in page
 
 
@@ -156,9 +156,9 @@ def test_weights_folder_decides_what_training_starts_from(tmp_path: Path, monkey
 
 
 @needs_deep
-def test_without_weights_training_is_from_scratch_and_the_advice_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_weights_training_starts_from_our_own_and_the_advice_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     told = doctor()
-    assert {entry.ways for entry in told.training} == {("scratch",)}
+    assert {entry.network for entry in told.training} == {"sightline_mobile"}
     assert any("no pretrained weights" in line for line in told.advice)
 
 

@@ -1,4 +1,4 @@
-"""Which network, from which weights: the size dial, the weights folder, the hub, or none. Always says which.
+"""Which network, from which weights: the size dial, the weights folder, the hub, or the one in the package. Always says which.
 
 Knows nothing of pictures and training. Only `build` imports torch and timm; everything is decided without them.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sightline import progress
 from sightline.errors import DataError, missing_extra
 from sightline.files import sha256_file
+from sightline.learn import own
 from sightline.learn.search.space import input_of
 from sightline.learn.zoo import names
 from sightline.settings import settings
@@ -41,9 +43,10 @@ class Candidate:
     plain: str = ""
 
 
-# The dial. ImageNet top-1 and parameters of the first of each: 57.9 % 1.6 M, 72.9 % 3.5 M, 81.3 % 8.8 M, 84.2 % 28.6 M.
+OURS = Candidate(own.NAME, "", own.SIZE)
+# The dial. ImageNet top-1 and parameters of the first of each: (ours: 1.2 M), 72.9 % 3.5 M, 81.3 % 8.8 M, 84.2 % 28.6 M.
 DIAL: dict[Size, tuple[Candidate, ...]] = {
-    "tiny": (Candidate("mobilenetv3_small_050", "lamb_in1k"), Candidate("lcnet_050", "ra2_in1k")),
+    "tiny": (OURS, Candidate("mobilenetv3_small_050", "lamb_in1k"), Candidate("lcnet_050", "ra2_in1k")),
     "small": (Candidate("mobilenetv2_100", "ra_in1k"), Candidate("mobilenetv3_large_100", "ra_in1k")),
     "medium": (
         Candidate("repvit_m1_1", "dist_300e_in1k"),
@@ -67,20 +70,29 @@ class Start:
     key: str
     why: str = ""  # when it is not what the dial means: one clause that says so
 
+    @property
+    def packaged(self) -> bool:
+        """Whether it is our own: its frozen features need no torch."""
+        return self.path == own.WEIGHTS
+
 
 def choose(size: Size = "small", backbone: str | None = None, input_size: int | None = None, fit: Fit = "pad") -> Start | None:
-    """The pretrained network for the dial (or `backbone`: a name of the zoo or of timm), or None when no weights can be had.
+    """The pretrained network for the dial (or `backbone`: a name of the zoo or of timm); None only for a `backbone` without.
 
     Looks for the dial's networks in SIGHTLINE_WEIGHTS (NAME.safetensors or NAME.TAG.safetensors, their maker's layout), then on
-    the hub unless offline, then, without `backbone`, takes any other network in the folder. Raises DataError for a weights file
-    that is not one, UsageError for a name that nobody knows.
+    the hub unless offline, then for any other network in the folder; at last, for "tiny" at once, and without the extra 'deep'
+    always, takes our own. Raises DataError for a weights file that is not one, UsageError for a name that nobody knows.
     """
+    if backbone == own.NAME or (backbone is None and not can_build()):
+        return _ours(input_size, fit)
     wanted = (_named(backbone),) if backbone else DIAL[size]
     folder = dict(_in_folder())
     for candidate in wanted:
         path = next((folder[name] for name in file_names(candidate) if name in folder), None)
         if path:
             return _start(candidate, path, path.name, input_size, fit)
+    if OURS in wanted:
+        return _ours(input_size, fit)
     repository = repository_of(wanted[0])
     fetched = from_hub(repository) if repository else None
     if fetched:
@@ -88,12 +100,31 @@ def choose(size: Size = "small", backbone: str | None = None, input_size: int | 
     if backbone:
         progress.note(missing(backbone))
         return None
-    for other, path in folder.items():
-        if _in_dial(other) or _timm().is_model(other.split(".")[0]):
-            why = f"no weights of {wanted[0].name} at hand, {path.name} taken instead"
-            progress.note(why)
-            return _start(_named(other), path, path.name, input_size, fit, why=why)
-    return None
+    return _instead_of(wanted[0].name, folder, input_size, fit)
+
+
+def can_build() -> bool:
+    """Whether networks can be built at all: what the extra 'deep' brings is installed."""
+    return all(importlib.util.find_spec(library) is not None for library in ("torch", "timm", "safetensors"))
+
+
+def _instead_of(wanted: str, folder: Mapping[str, Path], input_size: int | None, fit: Fit) -> Start:
+    """Any other network in the folder, else our own; a note says so."""
+    known = ((other, path) for other, path in folder.items() if _in_dial(other) or _timm().is_model(other.split(".")[0]))
+    other, path = next(known, (own.NAME, own.WEIGHTS))
+    taken = "Sightline's own backbone" if other == own.NAME else path.name
+    why = f"no weights of {wanted} at hand, {taken} taken instead"
+    progress.note(why)
+    return (
+        _ours(input_size, fit, why) if other == own.NAME else _start(_named(other), path, path.name, input_size, fit, why=why)
+    )
+
+
+def _ours(input_size: int | None, fit: Fit, why: str = "") -> Start:
+    """The backbone in the package."""
+    side = input_size or own.SIZE
+    spec = InputSpec(size=side, fit=fit, interpolation="bicubic", mean=own.MEAN, std=own.STD)
+    return Start(own.NAME, own.WEIGHTS, "in the package", spec, (), f"{own.key()}-{side}", why)
 
 
 def missing(backbone: str) -> str:
@@ -119,6 +150,8 @@ def repository_of(candidate: Candidate) -> str:
 
 def at_hand(candidate: Candidate) -> Literal["file", "hub", "none"]:
     """Where its weights would be taken from: a file on this machine, the hub, or nowhere. Asks nobody."""
+    if candidate == OURS:
+        return "file"
     repository = repository_of(candidate)
     kept = settings().cache / "hub" / f"models--{repository.replace('/', '--')}"
     held = {name for name, _ in _in_folder()}
@@ -184,6 +217,8 @@ def _start(candidate: Candidate, path: Path, weights: str, input_size: int | Non
 
 def _normalisation(candidate: Candidate) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Mean and std that the weights were trained with: every network of the dial uses ImageNet's; timm knows the others'."""
+    if candidate == OURS:
+        return own.MEAN, own.STD
     if any(candidate in candidates for candidates in DIAL.values()) or ":" in candidate.name:
         return IMAGENET
     entry = names.find(candidate.name)

@@ -106,7 +106,9 @@ def chosen(effort: Effort, pictures: int, *, gpu: bool) -> tuple[tuple[str, ...]
     """The candidates that an effort means for so many training pictures, weights at hand and hardware; and why."""
     here = [size for size in get_args(Size) if backbones.at_hand(backbones.DIAL[size][0]) != "none"]
     folder = settings().weights
-    others = not here and folder is not None and any(folder.glob("*.safetensors"))
+    ours = here == ["tiny"]  # nothing of the dial is at hand but the backbone in the package
+    tiny = {name for one in backbones.DIAL["tiny"] for name in backbones.file_names(one)}
+    others = ours and folder is not None and any(path.stem not in tiny for path in folder.glob("*.safetensors"))
     wide = pictures >= MANY
     found: list[str] = [] if "classic" not in WAYS else ["classic:hog+svm"]
     affordable = [size for size in here if size in ("tiny", "small") or (effort == "thorough" and (size != "large" or gpu))]
@@ -116,11 +118,11 @@ def chosen(effort: Effort, pictures: int, *, gpu: bool) -> tuple[tuple[str, ...]
     if effort == "thorough" or gpu:
         tuned = [size for size in affordable if size == "small" or (gpu and size != "tiny")]
         found += [f"fine-tune:{size}" for size in tuned] or (["fine-tune"] if others else [])
-    if not here and not others:
+    if ours and not others:
         found += ["scratch:tiny", "scratch:small"] if effort == "quick" or not gpu else ["scratch:small", "scratch:medium"]
     elif wide and (effort == "thorough" or gpu):
         found.append("scratch:small")
-    weights = f"weights for {', '.join(here)}" if here else "other weights in SIGHTLINE_WEIGHTS" if others else "no weights"
+    weights = f"weights for {', '.join(here)}{' and others in SIGHTLINE_WEIGHTS' if others else ''}"
     machine = "a GPU" if gpu else "no GPU"
     return tuple(found), f"{effort}: {pictures:,} training pictures, {weights}, {machine}: {', '.join(found)}"
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataError, ParityError, missing_extra
+from sightline.errors import DataError, ParityError
 from sightline.learn.classic.scorers import Scorer
 from sightline.learn.probe import Head
 from sightline.measure.novelty import Novelty
@@ -20,6 +20,7 @@ from sightline.runtime import keypoints
 from sightline.runtime.engines import open_session
 from sightline.runtime.model import in_order
 from sightline.settings import settings
+from sightline.shrink.graph import load_onnx
 from sightline.types import InputSpec, Parity, Task
 
 AGREEMENT = 0.99  # share of pictures that must get the same top label
@@ -42,7 +43,7 @@ def attach(
     The temperature is folded into the head; probabilities are a softmax, or a sigmoid for several labels. Metadata:
     sightline.classes, sightline.task, sightline.input as JSON. Raises ParityError for a graph that ONNX finds invalid.
     """
-    onnx = _onnx()
+    onnx = load_onnx()
     from onnx import TensorProto, helper, numpy_helper
 
     model = onnx.load_model_from_string(embedding_graph)
@@ -159,12 +160,3 @@ def certify(exported: NDArray[np.float32], trained: NDArray[np.float32], task: T
             detail=parity.model_dump(),
         )
     return parity
-
-
-def _onnx() -> Any:
-    try:
-        import onnx
-        import onnx.checker
-    except ImportError as error:
-        raise missing_extra("deep", "exporting a model") from error
-    return onnx

@@ -114,13 +114,13 @@ def finish(learned: Learned, material: Material, recipe: Recipe) -> Trained:
 
 def _whole(learned: Learned, classes: int) -> Classifier | None:
     """The torch network with its head: what was trained, and what the export is compared with. None: `learned.reference` is."""
+    if learned.reference is not None:
+        return None
     import torch
 
     network = learned.network
     if network is None and learned.start is not None:
         network = graph.classifier(learned.start, classes)
-    if learned.reference is not None:
-        return None
     if network is None or not isinstance(learned.head, Head):
         raise ParityError("there is no network to compare the export with")
     with torch.no_grad():

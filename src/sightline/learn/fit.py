@@ -6,7 +6,6 @@ the result; nothing here knows files of models.
 
 from __future__ import annotations
 
-import importlib.util
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,14 +14,14 @@ from typing import Any, Literal
 from sightline import progress
 from sightline.data.targets import targets
 from sightline.errors import DatasetError, UsageError, missing_extra
+from sightline.learn import own, ways
 from sightline.learn import teacher as teaching
-from sightline.learn import ways
-from sightline.learn.backbones import Fit, Start, choose, missing
+from sightline.learn.backbones import Fit, Start, can_build, choose, missing
 from sightline.learn.balance import Balance
 from sightline.learn.baseline import baselines
 from sightline.learn.finish import Trained, finish
 from sightline.learn.layerwise import denoiser as denoising
-from sightline.learn.layerwise import way as layerwise
+from sightline.learn.layerwise.names import layered
 from sightline.learn.recipes import read_recipe
 from sightline.learn.values import Values, written
 from sightline.learn.ways import Learned, Material, Prepared
@@ -69,14 +68,19 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path, *, salvage: bool = F
     """
     seconds: dict[str, float] = {}
     material = material_of(dataset, request.seed)
-    layerwise.check(request)
+    layered(
+        request.way,
+        pretrain=request.pretrain,
+        denoiser=request.denoiser,
+        backbone=request.backbone,
+        input_size=request.input_size,
+    )
     if request.augment is not None:
         read_recipe(request.augment)  # said to be impossible before anything is computed
     if request.teacher is not None:
         teaching.check(request.teacher, material.classes, material.task, request.steps)
-    for library in ("torch", "timm", "onnx", "safetensors"):
-        if importlib.util.find_spec(library) is None:
-            raise missing_extra("deep", "training")
+    if not can_build() and not _frozen(request):
+        raise missing_extra("deep", "training a network")
     if request.way == "classic":
         return _classic(material, request, seconds)
     if request.denoiser is not None:
@@ -102,6 +106,12 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path, *, salvage: bool = F
     if start is not None and start.why:
         why += f" ({start.why})"
     return _finished(learned, material, _recipe(learned, request, why), request, seconds)
+
+
+def _frozen(request: TrainRequest) -> bool:
+    """Whether nothing but a head is trained, on frozen features of the backbone in the package: that needs no torch."""
+    other = request.teacher or request.denoiser or request.values or request.log
+    return request.way in ("auto", "probe") and request.backbone in (None, own.NAME) and not other
 
 
 def start_of(request: TrainRequest) -> Start | None:
@@ -135,6 +145,8 @@ def _classic(material: Material, request: TrainRequest, seconds: dict[str, float
 
 def _layerwise(material: Material, request: TrainRequest, run: Path, seconds: dict[str, float]) -> Trained:
     """Layers that learn without labels first."""
+    from sightline.learn.layerwise import way as layerwise
+
     with progress.timed(seconds, "training"):
         learned, why = layerwise.by_layers(material, request, run, _wishes(request))
     recipe = _recipe(learned, request, why).model_copy(update={"backbone": f"{request.way}-{request.size}"})
@@ -239,7 +251,11 @@ def _wishes(request: TrainRequest) -> dict[str, Any]:
 
 def _instead(request: TrainRequest) -> str:
     """Why `auto` does without fine-tuning from the outset; empty when it is worth a try."""
-    if request.way != "auto" or request.minutes is not None or request.teacher is not None:
+    if request.way != "auto":
+        return ""
+    if not can_build():
+        return "what can be trained without the extra 'deep'"
+    if request.minutes is not None or request.teacher is not None:
         return ""
     import torch
 

@@ -10,8 +10,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.errors import missing_extra
 from sightline.files import write_bytes
+from sightline.learn import own
 from sightline.learn.backbones import Start, build
 from sightline.settings import settings
 
@@ -44,12 +44,9 @@ def exported(module: Any, example: Any, name: str, *, free: int = 1, facts: dict
 
     `facts` go into the graph's metadata.
     """
+    import onnx
     import torch
 
-    try:
-        import onnx
-    except ImportError as error:
-        raise missing_extra("deep", "exporting a network") from error
     with torch.inference_mode(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "embedding.onnx"
         warnings.simplefilter("ignore")  # the exporter is called deprecated
@@ -74,7 +71,11 @@ def exported(module: Any, example: Any, name: str, *, free: int = 1, facts: dict
 
 
 def backbone_graph(start: Start) -> tuple[bytes, str]:
-    """The frozen backbone as ONNX, made once and kept in the cache, with the key that names it and its features."""
+    """The frozen backbone as ONNX, made once and kept in the cache, with the key that names it and its features. Our own lies
+    in the package, in 8 bits.
+    """
+    if start.packaged:
+        return own.graph(start.input.size), start.key
     key = f"{start.key}-{VERSION}"
     path = settings().cache / "backbones" / f"{key}.onnx"
     if not path.exists():

@@ -1,7 +1,7 @@
 """Suspects: pictures whose label is probably wrong, and pictures unlike all others. Changes nothing.
 
-Both look at frozen features, which are kept: asking again about a grown dataset computes only what is new. Without pretrained
-weights or the extras they need there are no suspects, and a note says why.
+Both look at frozen features, which are kept: asking again about a grown dataset computes only what is new. Without the extra
+that label errors need they are not looked for, and a note says so.
 """
 
 from __future__ import annotations
@@ -42,22 +42,13 @@ class Embedded:
     vectors: Floats
 
 
-def embedded(dataset: Dataset) -> Embedded | None:
-    """Frozen features of every readable picture; None, and a note, when there is nothing to compute them with."""
-    for library in ("torch", "timm", "onnx", "safetensors"):
-        if importlib.util.find_spec(library) is None:
-            return _skip("looking at pictures with a network needs the extra 'deep'")
+def embedded(dataset: Dataset) -> Embedded:
+    """Frozen features of every readable picture, of the best network at hand."""
     start = choose("small")
-    if start is None:
-        return _skip("no pretrained weights are at hand (SIGHTLINE_WEIGHTS)")
+    assert start is not None  # at least our own is there
     frozen, key = graph.backbone_graph(start)
     found = features.compute(dataset.items, frozen, key, start.input)
     return Embedded(dataset, tuple(dataset.items[place] for place in found.kept), found.vectors)
-
-
-def _skip(why: str) -> Embedded | None:
-    progress.note(f"label errors and outliers are not looked for: {why}")
-    return None
 
 
 def label_errors(dataset: Dataset, *, seed: int = 0, seen: Embedded | None = None) -> list[Finding]:
@@ -68,11 +59,9 @@ def label_errors(dataset: Dataset, *, seed: int = 0, seen: Embedded | None = Non
     """
     dataset = whole_pictures(dataset)
     if importlib.util.find_spec("cleanlab") is None:
-        _skip("finding label errors needs the extra 'data'")
+        progress.note("label errors are not looked for: finding them needs the extra 'data'")
         return []
     seen = seen or embedded(dataset)
-    if seen is None:
-        return []
     named = {item.name: item for item in dataset.items}
     rows = [row for row, item in enumerate(seen.items) if item.name in named and (item.labels or dataset.task == "multilabel")]
     items = [named[seen.items[row].name] for row in rows]
@@ -166,8 +155,6 @@ def _several(
 def outliers(dataset: Dataset, *, seed: int = 0, seen: Embedded | None = None) -> list[Finding]:
     """Pictures unlike all others, the strangest first; labelled or not. `score` is 0.5 at the threshold, towards 1 above."""
     seen = seen or embedded(dataset)
-    if seen is None:
-        return []
     if len(seen.items) < 4 * FEWEST:
         progress.note(f"outliers are not looked for: it takes {4 * FEWEST} pictures")
         return []

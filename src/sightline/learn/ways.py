@@ -21,6 +21,7 @@ from sightline.learn import features, graph
 from sightline.learn.backbones import Start
 from sightline.learn.balance import Balance
 from sightline.learn.classic.scorers import Scorer
+from sightline.learn.export import answers
 from sightline.learn.logistic import Floats
 from sightline.learn.probe import STRENGTHS, Head, fit_head, fit_probe
 from sightline.learn.recipes import Changes
@@ -151,10 +152,16 @@ def by_probe(material: Material, start: Start, balance: Balance = "auto", streng
             "balanced": probe.balanced,
         },
         failures=found.failures,
+        reference=_packaged(frozen, probe.head) if start.packaged else None,
         start=start,
         denoiser=material.denoiser,
     )
     return replace(learned, curve=(*curve, (len(train.items), learned.score()[0])))
+
+
+def _packaged(frozen: bytes, head: Head) -> Callable[[NDArray[np.uint8]], Floats]:
+    """What a head answers on the features of our own graph: without torch there is nothing else to hold the export against."""
+    return lambda images: head.logits(answers(frozen, images)["embedding"])
 
 
 def _quarters(side: Side, seed: int) -> list[NDArray[np.intp]]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import BundleError, DataError, missing_extra
+from sightline.errors import BundleError, DataError
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # operators whose second input is a matrix of weights
 SPARE = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # sets of operators that our runtime has
@@ -41,13 +41,12 @@ class Wiring:
 
 
 def load_onnx() -> Any:
-    """The package `onnx` with the parts used here; MissingExtraError where it is not installed."""
-    try:
-        import onnx
-        import onnx.numpy_helper
-        import onnx.shape_inference
-    except ModuleNotFoundError as error:
-        raise missing_extra("deep", "making a model smaller") from error
+    """The package `onnx` with the parts used here, which it does not load by itself."""
+    import onnx
+    import onnx.checker
+    import onnx.numpy_helper
+    import onnx.shape_inference
+
     return onnx
 
 

@@ -152,9 +152,9 @@ def _suspects(dataset: Dataset, findings: Sequence[Finding], seed: int) -> list[
 
     unfit = {name for one in findings if one.kind in ("unreadable", "blank") for name in one.items}
     fit = without(dataset, unfit)
-    seen = suspects.embedded(fit) if fit.items else None
-    if seen is None:
+    if not fit.items:
         return []
+    seen = suspects.embedded(fit)
     found = suspects.label_errors(fit, seed=seed, seen=seen) if len(dataset.classes) > 1 else []
     return [*found, *suspects.outliers(fit, seed=seed, seen=seen)]
 

@@ -112,7 +112,7 @@ def doctor() -> Doctor:
         packages=packages,
         extras=parts,
         decoders=_decoders(),
-        training=_training(now, files) if next(part.present for part in parts if part.name == "deep") else (),
+        training=_training(now, files, deep=next(part.present for part in parts if part.name == "deep")),
         advice=(),
     )
     return told.model_copy(update={"advice": tuple(_advice(told))})
@@ -164,10 +164,12 @@ def _decoders() -> dict[str, str]:
     return dict(sorted(table.items()))
 
 
-def _training(now: Settings, files: tuple[str, ...]) -> tuple[Training, ...]:
+def _training(now: Settings, files: tuple[str, ...], *, deep: bool) -> tuple[Training, ...]:
     """What `learn.backbones.choose` would find for each size, told without asking anybody."""
-    from sightline.learn.backbones import DIAL
+    from sightline.learn.backbones import DIAL, OURS
 
+    if not deep:
+        return tuple(Training(size=size, ways=("probe",), network=OURS.name, weights="in the package") for size in DIAL)
     names = {file.removesuffix(".safetensors"): file for file in files}
     told = []
     for size, candidates in DIAL.items():
@@ -176,16 +178,17 @@ def _training(now: Settings, files: tuple[str, ...]) -> tuple[Training, ...]:
         mine = ((c.name, names.get(f"{c.name}.{c.tag}") or names.get(c.name)) for c in candidates)
         other = next(iter(names), "")
         network, weights = next(((name, file) for name, file in mine if file), ("", ""))
+        if not network and first == OURS:
+            network, weights = OURS.name, "in the package"
         if not network and (now.cache / "hub" / f"models--timm--{tagged}" / "snapshots").is_dir():
             network, weights = first.name, "fetched earlier, in the cache"
         if not network and not now.offline:
-            network, weights = first.name, f"asked from the hub (else {names.get(other, 'from scratch')})"
+            network, weights = first.name, f"asked from the hub (else {names.get(other, 'our own, in the package')})"
         if not network and other:
             network, weights = other.split(".")[0], f"{names[other]} for want of {first.name}"
-        if network:
-            told.append(Training(size=size, ways=("probe", "fine-tune"), network=network, weights=weights))
-        else:
-            told.append(Training(size=size, ways=("scratch",), network="our own small network", weights="none"))
+        if not network:
+            network, weights = OURS.name, f"in the package, for want of {first.name}"
+        told.append(Training(size=size, ways=("probe", "fine-tune"), network=network, weights=weights))
     return tuple(told)
 
 
@@ -200,8 +203,8 @@ def _advice(told: Doctor) -> Iterator[str]:
         yield f"SIGHTLINE_WEIGHTS ({told.weights.path}) holds no .safetensors file"
     if 0 < told.memory_gb < LITTLE_MEMORY:
         yield f"{told.memory_gb} GB of memory is little: use --size tiny"
-    if told.training and all(entry.ways == ("scratch",) for entry in told.training):
-        yield "no pretrained weights: training starts from nothing and needs far more pictures; see SIGHTLINE_WEIGHTS"
+    if all("in the package" in entry.weights for entry in told.training) and "fine-tune" in told.training[0].ways:
+        yield "no pretrained weights but our own small ones: larger networks are often better; see SIGHTLINE_WEIGHTS"
     if told.gpu != installed.NO_GPU and "CUDA" not in told.providers:
         yield "a GPU is there, but this ONNX Runtime answers on the CPU: pip install onnxruntime-gpu in its place"
 
@@ -240,9 +243,7 @@ def show(result: Doctor) -> RenderableType:
         Text("\nPicture formats", style="bold"),
         _table([(_mark(bool(by)), kind, by or "refused") for kind, by in result.decoders.items()]),
         Text("\nWhat train starts from", style="bold"),
-        _table([(_mark("scratch" not in t.ways), t.size, t.network, " or ".join(t.ways), t.weights) for t in result.training])
-        if result.training
-        else Text("nothing: the extra deep is not installed", style="yellow"),
+        _table([(_mark(True), t.size, t.network, " or ".join(t.ways), t.weights) for t in result.training]),
         Text(),
     ]
     parts += [Text(f"- {line}", style="yellow") for line in result.advice] or [Text("All is well.", style="green")]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import ParityError, missing_extra
+from sightline.errors import ParityError
 from sightline.learn.detect.judging import Answer
 from sightline.learn.graph import OPSET
 from sightline.runtime.geometry import iou
@@ -52,13 +52,10 @@ def graph_of(
     task: Task,
 ) -> bytes:
     """The same for any module on the CPU; `free` are the sides of outputs that have any length."""
+    import onnx
+    import onnx.checker
     import torch
 
-    try:
-        import onnx
-        import onnx.checker
-    except ImportError as error:
-        raise missing_extra("deep", "exporting a network") from error
     example = torch.randint(0, 256, (1, spec.size, spec.size, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     with torch.no_grad(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import UsageError, missing_extra
+from sightline.errors import UsageError
 from sightline.learn.layerwise.names import FILE, HALVED
 from sightline.runtime.bundle import read_bundle
 from sightline.runtime.engines import open_session
@@ -88,11 +88,6 @@ def exported(network: Autoencoder, size: int) -> bytes:
     from pathlib import Path
 
     import torch
-
-    try:
-        import onnx  # noqa: F401  (torch's exporter needs it)
-    except ImportError as error:
-        raise missing_extra("deep", "exporting a network") from error
 
     class Mender(torch.nn.Module):
         def __init__(self) -> None:

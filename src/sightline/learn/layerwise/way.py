@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.learn import ways
 from sightline.learn.layerwise import unlabelled
-from sightline.learn.layerwise.names import FILE, SIZES, layered
+from sightline.learn.layerwise.names import FILE, SIZES
 from sightline.learn.ways import Drawing, Learned, Material, Prepared
 from sightline.types import InputSpec, Size
 
@@ -31,17 +31,6 @@ class Taught:
     values: dict[str, Any]
     drawings: tuple[Drawing, ...]
     parts: dict[str, bytes]
-
-
-def check(request: TrainRequest) -> None:
-    """UsageError for wishes that do not go together with a way that learns without labels, or only with one."""
-    layered(
-        request.way,
-        pretrain=request.pretrain,
-        denoiser=request.denoiser,
-        backbone=request.backbone,
-        input_size=request.input_size,
-    )
 
 
 def by_layers(

@@ -90,10 +90,8 @@ def _answering(network: Classifier, bundle: Bundle) -> nn.Module:
 
 def _numbers(bundle: Bundle) -> dict[str, NDArray[np.float32]]:
     """The constants of the graph's head; TargetError for a graph that has none (8 bits, another head)."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise missing_extra("deep", "a Core ML package") from error
+    import onnx
+
     graph = onnx.load_model_from_string(bundle.onnx).graph
     found = {
         one.name: np.array(onnx.numpy_helper.to_array(one), np.float32) for one in graph.initializer if one.name in _NUMBERS

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sightline.errors import UsageError, missing_extra
+from sightline.learn import own
 from sightline.learn.search.space import is_cell, read
 
 Maker = Literal["timm", "torchvision", "sightline"]
@@ -62,6 +63,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("inception_v3", "timm", "inception_v3", "tv_in1k", APACHE, 299, 75, 0.5),
     *_timms("resnet", ("18", "a1_in1k", APACHE, 224), ("34", "a1_in1k", APACHE, 224), ("50", "a1_in1k", APACHE, 224)),
     *_timms("resnet", ("101", "a1h_in1k", APACHE, 224), ("152", "a1h_in1k", APACHE, 224)),
+    Entry(own.NAME, "sightline", own.NAME, "", APACHE, own.SIZE),  # its weights are in the package (own/)
     Entry("speednet", "sightline", "speednet", "", "", 32),  # ours: the speed recipe (speed.py)
     # ours, for pictures of 32 px (stacks.py): the plain ones are there to see what short cuts are good for
     *(Entry(f"{kind}{depth}", "sightline", f"{kind}{depth}", "", "", 32) for kind in ("resnet", "plain") for depth in DEPTHS),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import UsageError, missing_extra
+from sightline.learn import own
 from sightline.learn.search.cells import build
 from sightline.learn.search.space import is_cell, read
 from sightline.learn.zoo import stems
@@ -124,6 +125,8 @@ def classifiers(network: Any) -> tuple[str, ...]:
 def _made(name: str, entry: Entry | None, options: Mapping[str, Any]) -> nn.Module:
     if entry is None:
         return cast(nn.Module, timm().create_model(name.partition(".")[0], pretrained=False, num_classes=0, **options))
+    if entry.architecture == own.NAME:
+        return own.network()
     if entry.maker == "sightline":
         return SpeedNet() if entry.architecture == "speednet" else stack(entry.architecture)
     if entry.maker == "torchvision":
