@@ -26,17 +26,25 @@ from sightline.settings import settings
 VERSION = 1  # raise it when the same seed gives other pictures
 TEST_SHARE = 0.2
 _SAID = {"label", "box", "polygon", "keypoints", "text", "origin"}
-SMALLEST = 3 * len(CLASSES)
+SMALLEST = 3  # pictures of a class
 PER_JOB = 60
 WORTH_A_POOL = 400  # below this many pictures, starting processes takes longer than drawing
 
 J = TypeVar("J")
 R = TypeVar("R")
-Job = tuple[str, str, int, int, Sequence[int]]  # folder, split, seed, size, indices
+Job = tuple[str, str, int, int, Sequence[str], Sequence[int]]  # folder, split, seed, size, classes, indices
 
 
-def draw_road_signs(out: Path, count: int = 2400, seed: int = 0, *, size: int = 96, workers: int | None = None) -> Path:
-    """Draw `count` road signs of twenty classes into `out` and return `out`.
+def draw_road_signs(
+    out: Path,
+    count: int = 2400,
+    seed: int = 0,
+    *,
+    size: int = 96,
+    classes: Sequence[str] = CLASSES,
+    workers: int | None = None,
+) -> Path:
+    """Draw `count` road signs of `classes` (all twenty) into `out` and return `out`.
 
     A fifth of the pictures lies in `out/test`, made from seeds of their own; the classes are even. Every line of
     `annotations.jsonl` describes one picture: file, split, width, height, conditions ("night", "covered", ...) and the sign's
@@ -46,13 +54,16 @@ def draw_road_signs(out: Path, count: int = 2400, seed: int = 0, *, size: int = 
 
     Raises UsageError for impossible numbers and StorageError when `out` holds something else or cannot be written.
     """
-    if count < SMALLEST:
-        raise UsageError(f"count must be at least {SMALLEST} (three pictures a class), got {count}")
+    least = SMALLEST * len(classes)
+    if count < least:
+        raise UsageError(f"count must be at least {least} (three pictures a class), got {count}")
     if not 32 <= size <= 1024:
         raise UsageError(f"size must be between 32 and 1024 pixels, got {size}")
     if seed < 0:
         raise UsageError(f"seed must be 0 or more, got {seed}")
     manifest = {"what": "road signs", "version": VERSION, "count": count, "seed": seed, "size": size}
+    if tuple(classes) != CLASSES:
+        manifest["classes"] = list(classes)
     found = manifest_of(out, "road signs")
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]) and found != manifest:
         what = f"other road signs ({json.dumps(found)})" if found else "something else"
@@ -60,7 +71,8 @@ def draw_road_signs(out: Path, count: int = 2400, seed: int = 0, *, size: int = 
     if found == manifest and _complete(out, count):
         return out
     with new_folder(out, replace=out.exists()) as part:
-        rows = sorted(_draw(part, count, seed, size, workers or settings().threads), key=lambda row: str(row["file"]))
+        drawn = _draw(part, count, seed, size, classes=classes, workers=workers or settings().threads)
+        rows = sorted(drawn, key=lambda row: str(row["file"]))
         (part / "annotations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         (part / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return out
@@ -88,15 +100,15 @@ def _complete(out: Path, count: int) -> bool:
     return len(files) == count and all((out / file).is_file() for file in files)
 
 
-def _draw(part: Path, count: int, seed: int, size: int, workers: int) -> Iterator[dict[str, object]]:
+def _draw(part: Path, count: int, seed: int, size: int, *, classes: Sequence[str], workers: int) -> Iterator[dict[str, object]]:
     """Draw everything and yield the annotation rows, in no particular order."""
-    tests = max(len(CLASSES), round(count * TEST_SHARE))
+    tests = max(len(classes), round(count * TEST_SHARE))
     jobs: list[Job] = []
     for split, pictures in (("train", count - tests), ("test", tests)):
-        for label in CLASSES:
+        for label in classes:
             (part / split / label).mkdir(parents=True)
         jobs += [
-            (str(part), split, seed, size, range(start, min(start + PER_JOB, pictures)))
+            (str(part), split, seed, size, classes, range(start, min(start + PER_JOB, pictures)))
             for start in range(0, pictures, PER_JOB)
         ]
     with progress.task("Drawing road signs", count) as work:
@@ -134,11 +146,11 @@ def _ignore_interrupts() -> None:
 
 def draw_job(job: Job) -> list[dict[str, object]]:
     """Draw and write the pictures of one job; one random generator a picture, so that order and cores do not matter."""
-    folder, split, seed, size, indices = job
+    folder, split, seed, size, classes, indices = job
     rows = []
     for index in indices:
         rng = np.random.default_rng((seed, int(split == "test"), index))
-        label = CLASSES[index % len(CLASSES)]
+        label = classes[index % len(classes)]
         drawn = draw_sign(rng, label, size)
         file = f"{split}/{label}/{label}-{index:05d}.jpg"
         Path(folder, file).write_bytes(as_jpeg(rng, drawn.picture))
