@@ -15,7 +15,7 @@ import pytest
 from sightline import progress
 from sightline.errors import DataError, UsageError
 from sightline.learn import backbones
-from sightline.learn.backbones import build, choose, from_hub, header
+from sightline.learn.backbones import build, choose, from_hub, header, named
 from sightline.settings import settings
 
 NETWORK = "test_efficientnet"  # timm's own tiny network: 0.4 M parameters
@@ -101,14 +101,14 @@ def test_without_weights_our_own(notes: list[str]):
 
 
 def test_a_named_network_without_weights_is_said(notes: list[str]):
-    assert choose(backbone="resnet50") is None
+    assert named("resnet50") is None
     assert "resnet50.safetensors" in notes[-1]
 
 
 def test_an_unknown_name_names_the_nearest():
     pytest.importorskip("timm")
     with pytest.raises(UsageError) as caught:
-        choose(backbone="mobilenetv2_10")
+        named("mobilenetv2_10")
     assert "mobilenetv2_100" in caught.value.hint
 
 
@@ -141,7 +141,7 @@ def test_what_the_file_says_must_make_sense(folder: Path):
 def test_build_gives_pooled_features_of_two_stages(folder: Path):
     torch = pytest.importorskip("torch")
     saved(folder / f"{NETWORK}.safetensors", pad_type="same")
-    start = choose(backbone=NETWORK, input_size=64)
+    start = named(NETWORK, input_size=64)
     assert start is not None
     module, width = build(start)
     x = torch.randn(2, 3, 64, 64)
@@ -154,7 +154,7 @@ def test_build_gives_pooled_features_of_two_stages(folder: Path):
 
 def test_build_refuses_weights_of_another_network(folder: Path):
     saved(folder / f"{NETWORK}.safetensors", "test_resnet")
-    start = choose(backbone=NETWORK)
+    start = named(NETWORK)
     assert start is not None
     with pytest.raises(DataError, match="does not fit the network test_efficientnet"):
         build(start)

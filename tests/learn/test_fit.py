@@ -184,11 +184,11 @@ def test_time_decides(epochs: int, way: str, tmp_path: Path, monkeypatch: pytest
 def test_mirroring_is_off_where_left_and_right_mean_something(
     classes: tuple[str, ...], flip: bool, tmp_path: Path, weights: None
 ):
-    from sightline.learn.backbones import choose
+    from sightline.learn.backbones import named
 
     dataset = divided(tmp_path / "d", *classes, per_class=4)
     material = fitting.material_of(dataset, 0)
-    start = choose("small", "test_efficientnet", 64)
+    start = named("test_efficientnet", 64)
     prepared = ways.prepare_network(material, start, "small", spec=None, probe=None, flip=None)
     assert prepared.plan.augment.flip is flip
 

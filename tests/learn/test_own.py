@@ -90,7 +90,7 @@ def test_eight_bits_say_what_the_weights_say(signs: Path) -> None:
 def test_which_backbone_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backbones.choose("tiny").packaged
     assert "mobilenetv2_100" in backbones.choose("small").why, "no weights folder and no hub in tests"
-    assert backbones.choose("medium", own.NAME, 96).input.size == 96
+    assert backbones.named(own.NAME, 96).input.size == 96
     monkeypatch.setattr(backbones, "can_build", lambda: False)
     assert backbones.choose("large").packaged
     assert backbones.choose("large").why == ""

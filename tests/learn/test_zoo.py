@@ -245,7 +245,7 @@ def test_weights_of_torchvisions_layout(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("SIGHTLINE_WEIGHTS", str(tmp_path))
     settings.cache_clear()
     assert backbones.at_hand(backbones.candidate_of(names.ZOO["squeezenet1_1"])) == "file"
-    start = backbones.choose(backbone="squeezenet1_1", input_size=64)
+    start = backbones.named("squeezenet1_1", input_size=64)
     assert start is not None
     module, width = backbones.build(start)
     x = torch.randn(2, 3, 64, 64)
@@ -260,7 +260,7 @@ def test_a_transformers_positions_follow_the_input(tmp_path: Path, monkeypatch: 
     save_file(timm.create_model("vit_tiny_patch16_224").state_dict(), tmp_path / "vit_tiny.safetensors")
     monkeypatch.setenv("SIGHTLINE_WEIGHTS", str(tmp_path))
     settings.cache_clear()
-    start = backbones.choose(backbone="vit_tiny", input_size=96)
+    start = backbones.named("vit_tiny", input_size=96)
     assert start is not None
     module, width = backbones.build(start)
     with torch.no_grad():

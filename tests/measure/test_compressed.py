@@ -16,7 +16,7 @@ def candidate(how: str, kilobytes: float, ms: float, right: float, **more: objec
     return Candidate.model_validate({**facts, "scores": scores, "drop": round(0.9 - right, 4), "agreement": 0.97, **more})
 
 
-BEFORE = candidate("float", 9000, 4.0, 0.90)
+BEFORE = candidate("original", 9000, 4.0, 0.90)
 INT8 = candidate("int8", 2400, 2.0, 0.895)
 FOUR = candidate("weights4", 1300, 4.1, 0.80)
 PRUNED = candidate("prune:0.5+int8", 1200, 1.1, 0.88)
@@ -48,7 +48,7 @@ def test_where_nothing_fits_the_nearest_is_named() -> None:
 
 
 def test_the_front_holds_what_nothing_beats_in_all_three() -> None:
-    assert front((BEFORE, *ALL), "top1") == ("float", "int8", "prune:0.5+int8")
+    assert front((BEFORE, *ALL), "top1") == ("original", "int8", "prune:0.5+int8")
 
 
 def test_limits_are_read_and_told() -> None:

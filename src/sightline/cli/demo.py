@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sightline import progress
 from sightline.errors import UsageError
@@ -21,9 +21,10 @@ SIGNS = ("give-way", "no-entry", "parking", "priority-road", "roundabout", "stop
 
 
 class Demo(Record):
-    """What the demo made and how well it does on the signs kept apart."""
+    """What the demo made and how well it does on the pictures kept apart, which lie in `test`."""
 
     pictures: str
+    test: str
     model: str
     report: str
     scores: dict[str, Score]
@@ -32,15 +33,15 @@ class Demo(Record):
 
 
 class _Plan(NamedTuple):
-    """What is drawn, how much of it, and how many minutes a network is trained for; below 0: none is, a head suffices."""
+    """What is drawn, how much of it, and how many minutes a network is trained for (None: only a head, 0: nothing)."""
 
     what: str
     folder: str
     number: int
-    minutes: float
+    minutes: float | None
 
 
-_QUICK = _Plan("road signs", "six-road-signs", 720, -1)
+_QUICK = _Plan("road signs", "six-road-signs", 720, None)
 _WHOLE = _Plan("road signs", "road-signs", 2400, 2.5)
 _PLACES = _Plan("streets with road signs", "street-scenes", 400, 10.0)
 
@@ -65,8 +66,8 @@ def demo(
         photos: Train on pictures of your own instead: a folder with a folder of pictures for each kind. Nothing in it changes.
         objects: Draw streets with signs among other things, and train a detector that finds them.
         count: How many pictures to draw, a fifth of them for the test (720; with --minutes 2400; with --objects 400).
-        minutes: Train a network from nothing for so long, on twenty kinds of signs instead of six (2.5 or more are good); with
-            --objects 10, where pretrained weights are at hand. 0: only draw. Needs the extra 'deep'.
+        minutes: Train a network from nothing for so long (2.5 is enough), on twenty kinds of signs instead of six; needs the
+            extra 'deep'. With --objects the time for the detector (10). 0 only draws.
         format: How the streets of --objects are written: coco (the default), voc or yolo.
         seed: Of the drawing and the training.
         page: Open the page at the end (stop it with Ctrl-C); --no-page only trains and tests.
@@ -97,9 +98,9 @@ def demo(
 
 def _weights() -> bool:
     """Whether the network that the finder stands on can begin with pretrained weights."""
-    from sightline.learn.backbones import choose
+    from sightline.learn.backbones import named
 
-    return choose("small", "mobilenetv2_100") is not None
+    return named("mobilenetv2_100") is not None
 
 
 def _own(photos: Path, out: Path, seed: int) -> Demo:
@@ -107,10 +108,11 @@ def _own(photos: Path, out: Path, seed: int) -> Demo:
     from sightline.verbs.train import train
 
     start = time.perf_counter()
-    progress.note(f"1/2 looking at the pictures in {photos}, 2/2 training on them")
+    progress.note(f"training a head on frozen features of the pictures in {photos}")
     trained = train(photos, out=out / "photos-model", way="probe", seed=seed, replace=True)
     return Demo(
         pictures=str(photos),
+        test=str(photos),
         model=trained.model,
         report=trained.report,
         scores=trained.scores,
@@ -132,25 +134,28 @@ def _made(plan: _Plan, out: Path, format: str, seed: int) -> Demo:
     if objects:
         draw_scenes(pictures, count=plan.number, seed=seed, format=format, classes=SIGNS)
     else:
-        draw_road_signs(pictures, count=plan.number, seed=seed, classes=SIGNS if plan.minutes < 0 else CLASSES)
-    if not plan.minutes:
-        return Demo(pictures=str(pictures), model="", report="", scores={}, train_seconds=0, seconds=_since(start))
-    what = "a small network on them" if objects else "a small network on them, from nothing"
-    progress.note(f"2/3 training {what if plan.minutes > 0 else 'a head on the frozen features of our own backbone'}")
+        draw_road_signs(pictures, count=plan.number, seed=seed, classes=SIGNS if plan.minutes is None else CLASSES)
+    if plan.minutes == 0:
+        where = str(pictures)
+        return Demo(pictures=where, test="", model="", report="", scores={}, train_seconds=0, seconds=_since(start))
+    wish: dict[str, Any]
     if objects:
-        model, test, data = out / "street-sign-finder", pictures, pictures
-        trained = train(data, out=model, backbone="yolo-small", minutes=plan.minutes, seed=seed, replace=True)
+        said, name, data, test, report = "a small detector", "street-sign-finder", pictures, pictures, "streets-report"
+        wish = {"backbone": "yolo-small", "minutes": plan.minutes}
     else:
-        model, test, data = out / "road-sign-model", pictures / "test", pictures / "train"
-        if plan.minutes > 0:
-            trained = train(data, out=model, size="tiny", way="scratch", minutes=plan.minutes, seed=seed, replace=True)
+        name, data, test, report = "road-sign-model", pictures / "train", pictures / "test", "test-report"
+        if plan.minutes is None:
+            said, wish = "a head on the frozen features of our own backbone", {"backbone": OWN, "way": "probe"}
         else:
-            trained = train(data, out=model, way="probe", backbone=OWN, seed=seed, replace=True)
+            said, wish = "a small network, from nothing,", {"size": "tiny", "way": "scratch", "minutes": plan.minutes}
+    progress.note(f"2/3 training {said} on them")
+    trained = train(data, out=out / name, seed=seed, replace=True, **wish)
     progress.note("3/3 testing it on signs it has never seen")
-    tested = evaluate(test, model=str(model), report=out / ("test-report" if not objects else "streets-report"))
+    tested = evaluate(test, model=trained.model, report=out / report)
     return Demo(
         pictures=str(pictures),
-        model=str(model),
+        test=str(pictures / "images" / "test" if objects else test),
+        model=trained.model,
         report=tested.report,
         scores=tested.scores,
         train_seconds=trained.seconds,
@@ -178,16 +183,14 @@ def show(result: Demo) -> RenderableType:
     if "map50" in result.scores:
         score = result.scores["map50"]
         said = f"mAP@.5 {score.value:.3f} on {score.n} streets it had never seen (95 % sure: {score.low:.3f}-{score.high:.3f})"
-        test = f"{result.pictures}/images/test"
     else:
-        own = Path(result.model).name == "photos-model"
-        said, test = headline(result.scores, "pictures that it had never seen"), result.pictures + ("" if own else "/test")
+        said = headline(result.scores, "pictures that it had never seen")
     return Group(
         Text(said, "bold"),
         Text(f"trained in {result.train_seconds:.0f} s, everything in {result.seconds:.0f} s"),
         Text(f"report   {result.report}"),
         Text(f"model    {result.model}"),
-        Text(f"try it   sightline predict {test} --model {result.model}"),
+        Text(f"try it   sightline predict {result.test} --model {result.model}"),
         Text(f"         sightline serve {result.model}"),
         Text("yours    sightline demo --photos FOLDER, with a folder of pictures in it for each kind"),
     )

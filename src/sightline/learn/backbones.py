@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -76,31 +76,34 @@ class Start:
         return self.path == own.WEIGHTS
 
 
-def choose(size: Size = "small", backbone: str | None = None, input_size: int | None = None, fit: Fit = "pad") -> Start | None:
-    """The pretrained network for the dial (or `backbone`: a name of the zoo or of timm); None only for a `backbone` without.
+def choose(size: Size = "small", input_size: int | None = None, fit: Fit = "pad") -> Start:
+    """The pretrained network for the dial.
 
     Looks for the dial's networks in SIGHTLINE_WEIGHTS (NAME.safetensors or NAME.TAG.safetensors, their maker's layout), then on
     the hub unless offline, then for any other network in the folder; at last, for "tiny" at once, and without the extra 'deep'
-    always, takes our own. Raises DataError for a weights file that is not one, UsageError for a name that nobody knows.
+    always, takes our own. Raises DataError for a weights file that is not one.
     """
-    if backbone == own.NAME or (backbone is None and not can_build()):
+    wanted = DIAL[size]
+    if not can_build():
         return _ours(input_size, fit)
-    wanted = (_named(backbone),) if backbone else DIAL[size]
-    folder = dict(_in_folder())
-    for candidate in wanted:
-        path = next((folder[name] for name in file_names(candidate) if name in folder), None)
-        if path:
-            return _start(candidate, path, path.name, input_size, fit)
-    if OURS in wanted:
+    start = _in_folder_of(wanted, input_size, fit)
+    if start is None and OURS in wanted:
         return _ours(input_size, fit)
-    repository = repository_of(wanted[0])
-    fetched = from_hub(repository) if repository else None
-    if fetched:
-        return _start(wanted[0], fetched, f"hub:{repository}", input_size, fit)
-    if backbone:
+    return start or _of_hub(wanted[0], input_size, fit) or _instead_of(wanted[0].name, input_size, fit)
+
+
+def named(backbone: str, input_size: int | None = None, fit: Fit = "pad") -> Start | None:
+    """A network by its name in the zoo or in timm, looked for in the same places; None, and a note, where it has no weights.
+
+    Raises DataError for a weights file that is not one, UsageError for a name that nobody knows.
+    """
+    if backbone == own.NAME:
+        return _ours(input_size, fit)
+    wanted = _named(backbone)
+    start = _in_folder_of((wanted,), input_size, fit) or _of_hub(wanted, input_size, fit)
+    if start is None:
         progress.note(missing(backbone))
-        return None
-    return _instead_of(wanted[0].name, folder, input_size, fit)
+    return start
 
 
 def can_build() -> bool:
@@ -108,16 +111,29 @@ def can_build() -> bool:
     return all(importlib.util.find_spec(library) is not None for library in ("torch", "timm", "safetensors"))
 
 
-def _instead_of(wanted: str, folder: Mapping[str, Path], input_size: int | None, fit: Fit) -> Start:
+def _in_folder_of(wanted: Iterable[Candidate], input_size: int | None, fit: Fit) -> Start | None:
+    folder = dict(_in_folder())
+    for candidate in wanted:
+        path = next((folder[name] for name in file_names(candidate) if name in folder), None)
+        if path:
+            return _start(candidate, path, path.name, input_size, fit)
+    return None
+
+
+def _of_hub(wanted: Candidate, input_size: int | None, fit: Fit) -> Start | None:
+    repository = repository_of(wanted)
+    fetched = from_hub(repository) if repository else None
+    return _start(wanted, fetched, f"hub:{repository}", input_size, fit) if fetched else None
+
+
+def _instead_of(wanted: str, input_size: int | None, fit: Fit) -> Start:
     """Any other network in the folder, else our own; a note says so."""
-    known = ((other, path) for other, path in folder.items() if _in_dial(other) or _timm().is_model(other.split(".")[0]))
-    other, path = next(known, (own.NAME, own.WEIGHTS))
-    taken = "Sightline's own backbone" if other == own.NAME else path.name
+    known = ((name, path) for name, path in _in_folder() if _in_dial(name) or _timm().is_model(name.split(".")[0]))
+    name, path = next(known, (own.NAME, None))
+    taken = path.name if path else "Sightline's own backbone"
     why = f"no weights of {wanted} at hand, {taken} taken instead"
     progress.note(why)
-    return (
-        _ours(input_size, fit, why) if other == own.NAME else _start(_named(other), path, path.name, input_size, fit, why=why)
-    )
+    return _start(_named(name), path, path.name, input_size, fit, why=why) if path else _ours(input_size, fit, why)
 
 
 def _ours(input_size: int | None, fit: Fit, why: str = "") -> Start:

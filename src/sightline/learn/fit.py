@@ -16,7 +16,7 @@ from sightline.data.targets import targets
 from sightline.errors import DatasetError, UsageError, missing_extra
 from sightline.learn import own, ways
 from sightline.learn import teacher as teaching
-from sightline.learn.backbones import Fit, Start, can_build, choose, missing
+from sightline.learn.backbones import Fit, Start, can_build, choose, missing, named
 from sightline.learn.balance import Balance
 from sightline.learn.baseline import baselines
 from sightline.learn.finish import Trained, finish
@@ -97,8 +97,6 @@ def fit(dataset: Dataset, request: TrainRequest, run: Path, *, salvage: bool = F
         with progress.timed(seconds, "training"):
             trained = fit_clips(material, start, request, run)
         return replace(trained, seconds=seconds)
-    if start is None and request.way == "auto":
-        progress.note("no pretrained weights found: a network is trained from scratch")
     with progress.timed(seconds, "training"):
         learned, why = _learn(material, start, request, run)
     if learned.broken and not salvage:
@@ -118,11 +116,11 @@ def start_of(request: TrainRequest) -> Start | None:
     """The pretrained network to start from; None: from scratch. UsageError where the way needs weights and has none."""
     if request.way == "scratch":
         return None
-    start = choose(request.size, request.backbone, request.input_size, request.fit or "pad")
-    if start is None and request.way in ("probe", "fine-tune"):
-        there = missing(request.backbone) if request.backbone else "there are none"
+    size, fit = request.input_size, request.fit or "pad"
+    start = named(request.backbone, size, fit) if request.backbone else choose(request.size, size, fit)
+    if start is None and request.backbone and request.way in ("probe", "fine-tune"):
         raise UsageError(
-            f"--way {request.way} needs pretrained weights, and {there}",
+            f"--way {request.way} needs pretrained weights, and {missing(request.backbone)}",
             hint="put a NAME.safetensors into the folder SIGHTLINE_WEIGHTS, let the hub be asked, or use --way scratch",
         )
     if start is not None and request.steps:

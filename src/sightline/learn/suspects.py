@@ -45,7 +45,6 @@ class Embedded:
 def embedded(dataset: Dataset) -> Embedded:
     """Frozen features of every readable picture, of the best network at hand."""
     start = choose("small")
-    assert start is not None  # at least our own is there
     frozen, key = graph.backbone_graph(start)
     found = features.compute(dataset.items, frozen, key, start.input)
     return Embedded(dataset, tuple(dataset.items[place] for place in found.kept), found.vectors)

@@ -14,7 +14,7 @@ from sightline.measure.limits import BYTES, MILLISECONDS, POINTS, amount
 from sightline.types import Certificate, Record, Score
 
 DROP = 0.01  # of the main score: what may be lost where nobody said otherwise
-FLOAT = "float"  # the name of the model as it was
+ORIGINAL = "original"  # the name of the model as it was
 
 
 class Limits(Record):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sightline import progress
 from sightline.errors import DataError, DatasetError, MissingExtraError, SightlineError, UsageError
 from sightline.files import new_folder, write_text
-from sightline.measure.compressed import FLOAT, Candidate
+from sightline.measure.compressed import ORIGINAL, Candidate
 from sightline.runtime.bundle import ONNX, WEIGHTS, Bundle, read_bundle, write_bundle
 from sightline.shrink.how import How
 from sightline.types import Card, Certificate, ErrorInfo, Item, Score, Split
@@ -103,7 +103,7 @@ class Work:
         return np.stack(found) if found else np.zeros((0, card.input.size, card.input.size, 3), np.uint8)
 
     def place(self, how: How) -> Path:
-        return self.folder / (how.text.replace(":", "-") or FLOAT)
+        return self.folder / (how.text.replace(":", "-") or ORIGINAL)
 
 
 def material_for(bundle: Bundle, data: Path, val: Path | None, seed: int) -> Material:
@@ -127,7 +127,7 @@ def material_for(bundle: Bundle, data: Path, val: Path | None, seed: int) -> Mat
 
 def before(work: Work) -> Candidate:
     """The model as it was, measured like every candidate."""
-    return _measured(work, FLOAT, work.bundle.card, work.bundle.onnx, work.bundle.path, seconds=0.0)
+    return _measured(work, ORIGINAL, work.bundle.card, work.bundle.onnx, work.bundle.path, seconds=0.0)
 
 
 def attempt(work: Work, how: How) -> Candidate:
@@ -160,7 +160,7 @@ def _measured(
     from sightline.shrink.weights import download_bytes
     from sightline.verbs.wording import main_score
 
-    same = how == FLOAT
+    same = how == ORIGINAL
     found = work.examined if same else examined or examine(card, onnx, work.items, work.seed)
     gap = None if same else beside(work.examined, found, work.seed)
     main = main_score(found.scores)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.learn.augment import Augment
-from sightline.learn.backbones import Start, choose
+from sightline.learn.backbones import Start, choose, named
 from sightline.learn.detect.bodies import Body, body_of
 from sightline.learn.detect.families import FAMILIES, Shape
 from sightline.learn.detect.names import Built, Wish
@@ -190,11 +190,11 @@ def build(wish: Wish) -> Built:
 
 def start_of(wish: Wish, own: str) -> tuple[Start | None, str]:
     """The body's weights, and why they are of another network than the detector usually stands on; empty where they are not."""
-    start = choose("small", wish.backbone or own, wish.size, "pad")
+    start = named(wish.backbone or own, wish.size)
     if start is not None or wish.backbone:
         return start, ""
-    other = choose("small", None, wish.size, "pad")
-    return (other, f"no weights of {own} at hand, it stands on {other.name}") if other else (None, "")
+    other = choose("small", wish.size)
+    return other, f"no weights of {own} at hand, it stands on {other.name}"
 
 
 def on_body(family: str, body: Body, shape: Shape, spec: InputSpec) -> Published:

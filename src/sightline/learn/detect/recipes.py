@@ -49,11 +49,11 @@ PLAN = Plan(
 def build_yolo(wish: Wish) -> Built:
     """Our own detector: the body that was asked for, or the size's own when its weights are at hand, else a plain one."""
     name = wish.backbone or BODIES[wish.entry.name]
-    start = backbones.choose("small", name, wish.size)
+    start = backbones.named(name, wish.size)
     why = ""
     if start is None and not wish.backbone:
         rest = [entry for entry in dict.fromkeys(BODIES.values()) if entry != name]
-        start = next((found for found in (backbones.choose("small", other, wish.size) for other in rest) if found), None)
+        start = next((found for found in (backbones.named(other, wish.size) for other in rest) if found), None)
         why = f"no weights of {name} at hand"
         name = start.name if start else BARE[wish.entry.name]
         progress.note(f"{why}, {name} taken instead")

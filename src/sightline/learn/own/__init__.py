@@ -34,7 +34,7 @@ def card() -> dict[str, Any]:
 
 
 def graph(size: int) -> bytes:
-    """ONNX in 8 bits: `image` uint8 (n, size, size, 3) -> `embedding` float32 (n, width). Raises MissingExtraError."""
+    """ONNX in 8 bits: `image` uint8 (n, size, size, 3) -> `embedding` float32 (n, width)."""
     from sightline.shrink.graph import load_onnx
 
     onnx = load_onnx()
