@@ -22,7 +22,7 @@ help: ## this list
 .venv/stamp-dev: $(PINS)
 	@PYTHON=$(PYTHON) scripts/setup dev
 
-demo: .venv/stamp-use ## install what a user needs (460 MB, no torch), draw road signs, train, open the page; PHOTOS=folder for your own
+demo: .venv/stamp-use ## install what a user needs (a download of 138 MB, no torch), draw road signs, train, open the page; PHOTOS=folder for your own
 	$(BIN)/sightline demo $(if $(PHOTOS),--photos $(PHOTOS))
 
 setup: .venv/stamp-dev ## install everything for working on Sightline; does nothing when nothing changed
