@@ -45,7 +45,7 @@ test: check ## check, then every test that takes seconds; TESTS=tests/data for a
 test-slow: .venv/stamp-dev ## the tests that take minutes
 	$(BIN)/pytest -m slow $(TESTS)
 
-bench: .venv/stamp-dev ## every benchmark, one after the other (a quiet machine, please); BENCH="decode serve" for some
+bench: .venv/stamp-dev ## the benchmarks of minutes, one after the other (a quiet machine, please); BENCH="decode serve" for some
 	@scripts/bench $(BENCH)
 
 requirements: .venv/stamp-dev ## compile the pins again from pyproject.toml; UPGRADE=1 to move to newer versions

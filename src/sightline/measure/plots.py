@@ -103,7 +103,8 @@ def marks(frame: Frame, points: Sequence[Mark]) -> str:
     path = " ".join("{:.1f},{:.1f}".format(*frame.place(one.x, one.y)) for one in front)
     if len(front) > 1:
         parts.append(f'<polyline class="ideal line" points="{path}"/>')
-    taken: list[tuple[float, float, float]] = []  # left end, right end, height of names already written
+    spots = [frame.place(one.x, one.y) for one in points]
+    taken = [(x - 6, x + 6, y + 5) for x, y in spots]  # left end, right end, foot of what no name may cover
     for point in sorted(points, key=lambda one: (-one.y, one.x)):
         tone, (x, y) = f"tone{point.tone % 4}", frame.place(point.x, point.y)
         top, bottom = frame.place(point.x, point.high)[1], frame.place(point.x, point.low)[1]
@@ -111,15 +112,30 @@ def marks(frame: Frame, points: Sequence[Mark]) -> str:
         parts.append(f'<line class="{tone}" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>')
         parts.append(f'<circle class="{tone} dot" cx="{x:.1f}" cy="{y:.1f}" r="6"><title>{said}</title></circle>')
         width = 7.6 * min(len(point.name), 30)
-        before = x + 10 + width > WIDTH - 2
-        left = max(2.0, x - 10 - width) if before else x + 10
-        height = y + 5
-        while any(left < end and start < left + width and abs(height - line) < 15 for start, end, line in taken):
-            height += 15
-        taken.append((left, left + width, height))
-        at = f'x="{left + width if before else left:.1f}" y="{height:.1f}" text-anchor="{"end" if before else "start"}"'
+        left, foot = _free(x, y + 5, width, taken)
+        taken.append((left, left + width, foot))
+        after = left > x
+        if abs(foot - y - 5) > 8:  # not beside its dot: a thread leads there
+            end = left - 2 if after else left + width + 2
+            parts.append(f'<line class="thread" x1="{x:.1f}" y1="{y:.1f}" x2="{end:.1f}" y2="{foot - 5:.1f}"/>')
+        at = f'x="{left if after else left + width:.1f}" y="{foot:.1f}" text-anchor="{"start" if after else "end"}"'
         parts.append(f'<text class="legend halo" {at}>{words(point.name, 30)}</text>')
     return _svg(frame.title, WIDTH, HEIGHT, parts)
+
+
+def _free(x: float, foot: float, width: float, taken: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
+    """Left end and foot of a name of this width near x that covers nothing `taken`: the nearest place, right of it or left."""
+    steps = sorted(range(-12, 13), key=abs)
+    places = [
+        (x + (10 if right else -10 - width) + (6 * abs(step) if right else -6 * abs(step)), foot + 15 * step)
+        for step in steps
+        for right in (True, False)
+    ]
+    inside = [at for at in places if 2 <= at[0] <= WIDTH - 2 - width and _TOP <= at[1] <= HEIGHT - _BOTTOM]
+    for left, height in inside:
+        if not any(left < end and start < left + width and abs(height - line) < 15 for start, end, line in taken):
+            return left, height
+    return inside[0] if inside else (max(2.0, min(x + 10, WIDTH - 2 - width)), foot)
 
 
 def round_steps(low: float, high: float) -> list[float]:

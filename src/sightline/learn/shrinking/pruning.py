@@ -95,13 +95,8 @@ def _channels(channels: Channels) -> int:
 
 
 def _why(card: Card, share: float, removed: tuple[str, ...]) -> str:
-    blocks = (
-        f" and without {len(removed)} of its blocks"
-        if len(removed) > 1
-        else " and without one of its blocks"
-        if removed
-        else ""
-    )
+    few = {0: "", 1: " and without one of its blocks"}
+    blocks = few.get(len(removed), f" and without {len(removed)} of its blocks")
     return f"{card.recipe.backbone} of {card.name}, pruned to {share:.0%} of its multiply-adds{blocks}, taught by it"
 
 
