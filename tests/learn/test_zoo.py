@@ -285,6 +285,15 @@ def one_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "SCRATCH", replace(plan.SCRATCH, epochs=1, batch=8, precision="float32", threads=1))
 
 
+@pytest.mark.parametrize("name", ["sightline_mobile", "squeezenet1_1", "mobilenet_v2:0.35"])
+def test_first_weights_tell_pictures_apart(name: str):
+    torch.manual_seed(0)
+    module, _ = networks.from_scratch(name, 64)
+    with torch.no_grad():
+        embedding = module.train()(torch.randn(4, 3, 64, 64))
+    assert embedding.std(dim=0).max() > 0.01
+
+
 def trained(name: str, dataset: Dataset, size: int, run: Path) -> Trained:
     """From scratch; the export is proved inside `fit`."""
     return fit(dataset, TrainRequest(way="scratch", backbone=name, input_size=size, compare=False), run)

@@ -16,7 +16,7 @@ from bundles import tiny_bundle
 from pictures import class_folders
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "torchvision", "timm", "onnx", "cv2", "skimage", "fastapi", "sqlalchemy", "openvino", "av")
+HEAVY = ("torch", "torchvision", "timm", "cv2", "skimage", "fastapi", "sqlalchemy", "openvino", "av")
 # runs a command of ours and tells at the end what memory the process had
 _RUN = """
 import atexit, re, sys

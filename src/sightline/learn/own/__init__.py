@@ -47,7 +47,7 @@ def graph(size: int) -> bytes:
 
 
 def network() -> nn.Module:
-    """The network without its weights: timm's, with as many channels as the weights file has, less the blocks that went."""
+    """The network, its weights still to be loaded or drawn: timm's, less channels and blocks that the weights file lacks."""
     import timm
     from safetensors import safe_open
     from safetensors.torch import load_file

@@ -62,7 +62,7 @@ def _fitted(name: str, entry: Entry | None, size: int) -> tuple[nn.Module, int]:
     """Built, fitted and tried once with a blank picture."""
     options, padding = _sizes(entry.architecture if entry else name, size)
     network = _made(name, entry, {**options, **({"drop_rate": entry.dropout} if entry and entry.dropout else {})})
-    _begin(network)
+    _begin(network, entry.architecture if entry else name)
     stems.adapt(network, size)
     stems.fix_pooling(network, size)
     module = Backbone(network, padding).eval()
@@ -72,17 +72,21 @@ def _fitted(name: str, entry: Entry | None, size: int) -> tuple[nn.Module, int]:
     return module, width
 
 
-def _begin(network: nn.Module) -> None:
-    """Draw the first weights after He et al. 2015 (arXiv 1502.01852) where the library's own make signals vanish or explode.
+def _begin(network: nn.Module, name: str) -> None:
+    """Draw the first weights after He et al. 2015 (arXiv 1502.01852) where the library's own make signals vanish or explode,
+    or where there are none yet.
 
     That would show as an export that cannot be compared: after a short training batch norm has not yet seen the true scale.
     """
-    if type(network).__name__ in ("AlexNet", "GoogLeNet", "InceptionV3"):
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+    if name != own.NAME and type(network).__name__ not in ("AlexNet", "GoogLeNet", "InceptionV3"):
+        return
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
 
 
 def as_published(name: str, size: int, options: Mapping[str, str] | None = None) -> nn.Module:
