@@ -171,6 +171,7 @@ class Parity(Record):
     agreement: float = Field(description="share of pictures with the same top label (multilabel: same decisions)")
     largest_difference: float = Field(description="largest absolute difference of any probability")
     largest_shift: float | None = Field(default=None, description="largest move of a box's side, in pixels of the input")
+    objects: int | None = Field(default=None, description="of a detector: objects that were compared")
 
 
 class Certificate(Record):

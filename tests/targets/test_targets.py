@@ -6,18 +6,22 @@ import importlib.util
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bundles import CLASSES, tiny_bundle, tiny_card, tiny_onnx
-from finders import finder_bundle
+from finders import finder_bundle, scene
 from pictures import class_folders
 from sightline.errors import MissingExtraError, ParityError, StorageError, TargetError, UsageError
 from sightline.runtime.bundle import read_bundle, write_bundle
+from sightline.runtime.pixels import fit
 from sightline.targets import cheader, parity
 from sightline.targets.icons import icon
+from sightline.targets.readme import onnx_runtime
 from sightline.targets.target import TARGETS, lacks
 from sightline.verbs.export import export, show
 
@@ -63,10 +67,19 @@ def test_nothing_is_overwritten_unless_asked_for(bundle: Path, tmp_path: Path):
     with pytest.raises(StorageError, match="exists already"):
         export(str(bundle), to="onnx", out=out)
     assert (out / "precious.txt").read_text() == "mine"
+    with pytest.raises(StorageError, match="is not an export"):
+        export(str(bundle), to="onnx", out=out, replace=True)
+    assert (out / "precious.txt").read_text() == "mine"
+    (out / "precious.txt").unlink()
     export(str(bundle), to="onnx", out=out, replace=True)
-    assert not (out / "precious.txt").exists()
-    with pytest.raises(UsageError, match="holds the model itself"):
-        export(str(bundle), to="onnx", out=bundle, replace=True)
+    assert (out / "model.onnx").is_file()
+    export(str(bundle), to="ort", out=out, replace=True)
+    assert (out / "model.ort").is_file()
+    assert not (out / "model.onnx").exists()
+    (tmp_path / "link").symlink_to(bundle)
+    for same in (bundle, tmp_path / "link", bundle / ".." / bundle.name):
+        with pytest.raises(UsageError, match="holds the model itself"):
+            export(str(bundle), to="onnx", out=same, replace=True)
     with pytest.raises(UsageError, match="holds the model itself"):
         export(str(bundle), to="onnx", out=tmp_path, replace=True)
     assert (bundle / "card.json").is_file()
@@ -75,7 +88,8 @@ def test_nothing_is_overwritten_unless_asked_for(bundle: Path, tmp_path: Path):
 def test_a_file_that_answers_otherwise_is_not_written(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from sightline.targets import onnxfile
 
-    monkeypatch.setattr(onnxfile, "engine", lambda _: lambda values: {"probabilities": np.eye(3, dtype=np.float32)[None, -1]})
+    given = {"probabilities": np.eye(3, dtype=np.float32)[None, -1], "embedding": np.zeros((1, 3)), "novelty": np.zeros(1)}
+    monkeypatch.setattr(onnxfile, "engine", lambda _: lambda values: given)
     with pytest.raises(ParityError, match="answers differently"):
         export(str(bundle), to="onnx", out=tmp_path / "out", data=class_folders(tmp_path / "pictures", 4))
     assert sorted(one.name for one in tmp_path.iterdir()) == ["pictures", "tiny"]
@@ -145,9 +159,10 @@ def test_a_header_is_c_and_holds_the_bytes(tmp_path: Path):
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("needs a C compiler")
-    card = tiny_card(name="*/ evil", thresholds={"red": 0.25}).model_copy(update={"classes": HOSTILE})
+    read = read_bundle(tiny_bundle(tmp_path / "tiny"))
+    read = replace(read, card=tiny_card(name="*/ evil", thresholds={"red": 0.25}).model_copy(update={"classes": HOSTILE}))
     content = bytes(range(256)) * 3
-    (tmp_path / "model.h").write_text(cheader.header(card, content), encoding="ascii")
+    (tmp_path / "model.h").write_text(cheader.header(read, content), encoding="ascii")
     assert cheader.content_of((tmp_path / "model.h").read_text()) == content
     (tmp_path / "main.c").write_text(
         """#include <stdio.h>
@@ -207,11 +222,77 @@ def test_drawn_pictures_differ_and_are_the_same_every_time():
     assert parity.drawn(clip, 2).shape == (2, 4, 32, 32, 3)
 
 
-def test_nan_is_no_agreement(bundle: Path):
+@pytest.mark.parametrize("spoilt", ["probabilities", "novelty"])
+def test_nan_is_no_agreement(bundle: Path, spoilt: str):
     read = read_bundle(bundle)
-    given = {"probabilities": np.array([[0.9, np.nan, 0.1]], np.float32)}
-    with pytest.raises(ParityError):
-        parity.compared(read, lambda _: given, parity.drawn(read.card, 2))
+    _, ours = parity.reference(read)
+    with pytest.raises(ParityError, match="answers differently"):
+        parity.compared(read, lambda given: {**(a := ours(given)), spoilt: a[spoilt] * np.nan}, parity.drawn(read.card, 2))
+
+
+def test_unknown_is_part_of_the_answer(bundle: Path):
+    read = read_bundle(bundle)
+    _, ours = parity.reference(read)
+    with pytest.raises(ParityError, match="answers differently"):
+        parity.compared(read, lambda given: {**(a := ours(given)), "novelty": a["novelty"] * 0}, parity.drawn(read.card, 4))
+
+
+def test_an_output_that_lacks_is_named(bundle: Path):
+    read = read_bundle(bundle)
+    with pytest.raises(ParityError, match="does not answer probabilities, embedding, novelty, only Identity"):
+        parity.compared(read, lambda _: {"Identity": np.zeros((1, 3))}, parity.drawn(read.card, 2))
+
+
+def _repeated(answer: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([values, values]) for name, values in answer.items()}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda answer: {**answer, "scores": answer["scores"] * np.nan},
+        lambda answer: {**answer, "boxes": answer["boxes"] + 40},
+        lambda answer: {name: values[:0] for name, values in answer.items()},
+        _repeated,
+    ],
+    ids=["NaN", "elsewhere", "nothing", "twice"],
+)
+def test_objects_are_matched_one_to_one(tmp_path: Path, spoil: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]):
+    read = read_bundle(finder_bundle(tmp_path / "finder"))
+    _, ours = parity.reference(read)
+    street = fit(np.asarray(scene({"red": (10, 10, 60, 60), "blue": (90, 70, 130, 110)})), read.card.input)[None]
+    assert parity.compared(read, ours, street).objects == 2
+    with pytest.raises(ParityError, match="answers differently"):
+        parity.compared(read, lambda given: spoil(ours(given)), street)
+
+
+def test_the_readme_prepares_as_predict_does(tmp_path: Path):
+    from contextlib import chdir
+
+    from PIL import Image
+
+    from sightline.runtime.pixels import prepare
+
+    shades = np.linspace(0, 255, 90)[None, :, None] * np.linspace(0.3, 1, 60)[:, None, None] * np.array([1, 0.7, 0.2])
+    Image.fromarray(shades.astype(np.uint8)).save(tmp_path / "picture.jpg", exif=_turned())
+    for fit_, crop in (("crop", 0.875), ("squash", 1.0), ("pad", 1.0)):
+        spec = tiny_card().input.model_copy(update={"fit": fit_, "crop": crop})
+        read = read_bundle(tiny_bundle(tmp_path / fit_, input=spec))
+        code = onnx_runtime(read, "model.onnx").split("```")[1].removeprefix("python")
+        names: dict[str, object] = {}
+        with chdir(read.path):
+            shutil.copy(tmp_path / "picture.jpg", "picture.jpg")
+            exec(code, names)
+        expected = prepare((tmp_path / "picture.jpg").read_bytes(), spec).astype(int)
+        assert np.abs(np.asarray(names["picture"]).astype(int) - expected).mean() < 2
+
+
+def _turned() -> bytes:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif.tobytes()
 
 
 def test_every_target_has_a_writer():

@@ -100,7 +100,7 @@ def test_a_page_is_whole_and_names_no_foreign_address(packed: Path, tmp_path: Pa
     worker = (out / "sw.js").read_text()
     kept = json.loads(worker.split("const FILES = ")[1].split(";\n")[0])
     there = {one.name for one in out.iterdir()}
-    assert set(kept) == there - {"sw.js", "README.md"}
+    assert set(kept) == there - {"sw.js", "README.md", "export.json"}
     assert "<title>&lt;b&gt;&quot;&amp;</title>" in (out / "index.html").read_text()
     assert json.loads((out / "manifest.json").read_text())["name"] == '<b>"&'
     for one in out.iterdir():

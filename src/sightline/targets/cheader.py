@@ -12,9 +12,8 @@ from sightline.errors import TargetError
 from sightline.runtime.bundle import Bundle
 from sightline.targets.onnxfile import engine, write_beside
 from sightline.targets.ortfile import ort_bytes
-from sightline.targets.readme import readme
+from sightline.targets.readme import readme, takes
 from sightline.targets.target import Made, Wishes
-from sightline.types import Card
 
 HEADER = "model.h"
 LARGEST = 2_000_000  # bytes of a model; five times as many characters of C, which compilers still take
@@ -40,13 +39,14 @@ def write(bundle: Bundle, folder: Path, _: Wishes) -> Made:
             hint="make it smaller with `sightline compress MODEL DATA --max-size 2MB`, or choose --to ort",
             detail={"bytes": len(content), "most": LARGEST},
         )
-    (folder / HEADER).write_text(header(bundle.card, content), encoding="ascii")
-    write_beside(bundle, folder, readme(bundle.card, HEADER, _CODE))
+    (folder / HEADER).write_text(header(bundle, content), encoding="ascii")
+    write_beside(bundle, folder, readme(bundle, HEADER, _CODE))
     return Made(HEADER, engine(content_of((folder / HEADER).read_text(encoding="ascii"))))
 
 
-def header(card: Card, content: bytes) -> str:
+def header(bundle: Bundle, content: bytes) -> str:
     """The header's text: C99 and C++11, ASCII only."""
+    card = bundle.card
     rows = [content[start : start + _EACH_LINE] for start in range(0, len(content), _EACH_LINE)]
     body = "\n".join("  " + "".join(f"0x{byte:02x}," for byte in row) for row in rows)
     names = "\n".join(f"  {quoted(name)}," for name in card.classes)
@@ -69,7 +69,8 @@ def header(card: Card, content: bytes) -> str:
 #define SIGHTLINE_ALIGNED _Alignas(16)
 #endif
 
-#define SIGHTLINE_INPUT_SIZE {card.input.size} /* pixels a side: uint8 (1, {card.input.size}, {card.input.size}, 3), RGB */
+/* {_comment(takes(bundle))} */
+#define SIGHTLINE_INPUT_SIZE {card.input.size} /* pixels a side */
 #define SIGHTLINE_CLASS_COUNT {len(card.classes)}
 #define SIGHTLINE_UNSURE_BELOW {_float(card.unsure_below)}
 

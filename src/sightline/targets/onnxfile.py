@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sightline.runtime.bundle import CARD, ONNX, Bundle
 from sightline.runtime.engines import open_session
-from sightline.targets.readme import python, readme
+from sightline.targets.readme import onnx_runtime, readme
 from sightline.targets.target import Engine, Made, Wishes
 
 CLASSES, README = "classes.txt", "README.md"
@@ -19,7 +19,7 @@ CLASSES, README = "classes.txt", "README.md"
 def write(bundle: Bundle, folder: Path, _: Wishes) -> Made:
     """Write model.onnx, classes.txt, card.json and README.md."""
     (folder / ONNX).write_bytes(bundle.onnx)
-    write_beside(bundle, folder, readme(bundle.card, ONNX, python(bundle.card, ONNX)))
+    write_beside(bundle, folder, readme(bundle, ONNX, onnx_runtime(bundle, ONNX)))
     return Made(ONNX, engine((folder / ONNX).read_bytes()))
 
 

@@ -17,7 +17,7 @@ from sightline.errors import TargetError
 from sightline.runtime.bundle import Bundle
 from sightline.runtime.openvino import package
 from sightline.targets.onnxfile import write_beside
-from sightline.targets.readme import readme
+from sightline.targets.readme import python, readme
 from sightline.targets.target import Engine, Made, Wishes, lacks
 
 XML = "model.xml"
@@ -25,14 +25,11 @@ _UNKNOWN = re.compile(
     r"does not support the following ONNX operations:\s*([^\n]+)|No conversion rule found for operations:\s*([^\n]+)"
 )
 _CODE = """
-```python
 import numpy as np, openvino
-from PIL import Image
-
+{picture}
 model = openvino.Core().compile_model("model.xml", "CPU")
-picture = Image.open("picture.jpg").convert("RGB").resize(({size}, {size}))  # or better: prepared as said above
 print(model({{"image": np.asarray(picture)[None]}}))
-```"""
+"""
 
 
 def write(bundle: Bundle, folder: Path, wishes: Wishes) -> Made:
@@ -47,8 +44,7 @@ def write(bundle: Bundle, folder: Path, wishes: Wishes) -> Made:
         engine = _engine(vino, folder / XML)
     except Exception as error:  # its parsers raise what they like
         raise _refused(error, bundle) from error
-    code = "" if bundle.card.input.frames or bundle.card.layout != "sightline" else _CODE.format(size=bundle.card.input.size)
-    write_beside(bundle, folder, readme(bundle.card, XML, code))
+    write_beside(bundle, folder, readme(bundle, XML, python(bundle, _CODE)))
     return Made(XML, engine)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from sightline.errors import TargetError
 from sightline.runtime.bundle import Bundle
 from sightline.targets.onnxfile import engine, write_beside
-from sightline.targets.readme import python, readme
+from sightline.targets.readme import onnx_runtime, readme
 from sightline.targets.target import Made, Wishes
 
 ORT, CONFIG = "model.ort", "required_operators.config"
@@ -36,7 +36,7 @@ def write(bundle: Bundle, folder: Path, _: Wishes) -> Made:
         notes = (f"{CONFIG} was not written: it needs the package flatbuffers",)
     else:
         (folder / CONFIG).write_text(config, encoding="utf-8")
-    write_beside(bundle, folder, readme(bundle.card, ORT, python(bundle.card, ORT), _MORE))
+    write_beside(bundle, folder, readme(bundle, ORT, onnx_runtime(bundle, ORT), _MORE))
     return Made(ORT, engine((folder / ORT).read_bytes()), notes=notes)
 
 

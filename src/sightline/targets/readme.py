@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from sightline.runtime import keypoints
+from sightline.runtime.bundle import Bundle
+from sightline.runtime.engines import open_session
 from sightline.types import Card
 
 _FITS = {
@@ -12,21 +15,15 @@ _FITS = {
 }
 
 
-def readme(card: Card, main: str, code: str, more: str = "") -> str:
+def readme(bundle: Bundle, main: str, code: str, more: str = "") -> str:
     """README.md: what the file is, how to prepare a picture, what the outputs mean, and `code` that does it."""
-    size, frames = card.input.size, card.input.frames
-    shape = f"(n, {frames}, {size}, {size}, 3)" if frames else f"(n, {size}, {size}, 3)"
-    takes = f"`image`: uint8 {shape}, RGB, 0..255; mean and standard deviation are inside the graph."
-    if frames:
-        takes = takes.replace("`image`", f"`clip` ({frames} frames, evenly spread)")
-    if card.layout != "sightline":
-        takes = f"One picture as float32 (1, 3, {size}, {size}), RGB, 0..1 (layout {card.layout})."
+    card = bundle.card
     lines = [
         f"# {card.name}",
         f"`{main}` recognises {len(card.classes)} classes; their names, in the order of the outputs, are in `classes.txt`.",
         "",
-        f"- **In**: {takes}",
-        f"- **Prepare**: {_FITS[card.input.fit].format(size=size, crop=card.input.crop)} "
+        f"- **In**: {takes(bundle)}",
+        f"- **Prepare**: {_FITS[card.input.fit].format(size=card.input.size, crop=card.input.crop)} "
         f"({card.input.interpolation}, antialiased).{_steps(card)}",
         f"- **Out**: {_outputs(card)}",
     ]
@@ -36,6 +33,22 @@ def readme(card: Card, main: str, code: str, more: str = "") -> str:
         lines += ["", more.strip()]
     lines += ["", f"Model {card.id}{f', {card.licence}' if card.licence else ''}. Made with Sightline {card.sightline}."]
     return "\n".join(lines) + "\n"
+
+
+def takes(bundle: Bundle) -> str:
+    """The graph's input in words, as the graph itself declares it: name, type, shape, range."""
+    card = bundle.card
+    session = open_session(bundle.onnx, provider="cpu")
+    first = session.get_inputs()[0]
+    kind = {"tensor(float)": "float32", "tensor(float16)": "float16"}.get(first.type, first.type[7:-1])
+    declared = f"`{first.name}`: {kind} ({', '.join(map(str, first.shape))})"
+    if first.name == "keypoints":
+        what = session.get_modelmeta().custom_metadata_map.get(keypoints.METADATA, "").upper()
+        return f"{declared}, {what} keypoints of the prepared picture, as Sightline computes them, and no pixels."
+    if card.layout != "sightline":
+        return f"{declared}, RGB, 0..1 (layout {card.layout})."
+    frames = f" of {card.input.frames} frames, evenly spread" if card.input.frames else ""
+    return f"{declared}{frames}, RGB, 0..255; mean and standard deviation are inside the graph."
 
 
 def _steps(card: Card) -> str:
@@ -56,21 +69,37 @@ def _outputs(card: Card) -> str:
     return f"`probabilities` float32 (n, classes); {rule}{unknown}. `embedding` describes the picture."
 
 
-PYTHON = """
-```python
+_ONNX_RUNTIME = """
 import numpy as np, onnxruntime
-from PIL import Image
-
+{picture}
 session = onnxruntime.InferenceSession("{main}")
-picture = Image.open("picture.jpg").convert("RGB").resize(({size}, {size}))  # or better: prepared as said above
-outputs = session.run(None, {{"{name}": np.asarray(picture)[None]}})
+outputs = session.run(None, {{"image": np.asarray(picture)[None]}})
 print(dict(zip([one.name for one in session.get_outputs()], outputs)))
-```
 """
 
+_PICTURE = """from PIL import Image, ImageOps
 
-def python(card: Card, main: str) -> str:
-    """The lines that run the file with ONNX Runtime in Python; empty for inputs that a few lines cannot make."""
-    if card.input.frames or card.layout != "sightline":
+picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
+picture = {fitted}{steps}
+"""
+_FITTED = {
+    "crop": "ImageOps.fit(picture, ({size}, {size}), {way}, bleed={bleed:.6g})",
+    "squash": "picture.resize(({size}, {size}), {way})",
+    "pad": "ImageOps.pad(picture, ({size}, {size}), {way}, color=(124, 116, 104))",
+}
+
+
+def python(bundle: Bundle, code: str) -> str:
+    """`code` as Markdown, its {picture} the lines that prepare one; "" for inputs that a few lines cannot make."""
+    card = bundle.card
+    if card.input.frames or card.layout != "sightline" or not takes(bundle).startswith("`image`"):
         return ""
-    return PYTHON.format(main=main, size=card.input.size, name="image")
+    way = f"Image.Resampling.{card.input.interpolation.upper()}"
+    fitted = _FITTED[card.input.fit].format(size=card.input.size, way=way, bleed=(1 - card.input.crop) / 2)
+    steps = f"  # then {', '.join(card.input.steps)}" if card.input.steps else ""
+    return f"```python\n{code.strip().format(picture=_PICTURE.format(fitted=fitted, steps=steps))}\n```"
+
+
+def onnx_runtime(bundle: Bundle, main: str) -> str:
+    """The lines that run the file with ONNX Runtime in Python."""
+    return python(bundle, _ONNX_RUNTIME.replace("{main}", main))

@@ -21,7 +21,7 @@ from sightline.errors import MissingExtraError, TargetError
 from sightline.runtime.bundle import ONNX, Bundle
 from sightline.runtime.engines import open_session
 from sightline.targets.onnxfile import write_beside
-from sightline.targets.readme import readme
+from sightline.targets.readme import python, readme
 from sightline.targets.target import Engine, Made, Wishes, lacks
 
 TFLITE = "model.tflite"
@@ -32,15 +32,12 @@ _COMMANDS = (
 )
 _UNKNOWN = re.compile(r"(?:not supported|unsupported|no (?:builder|lowering|handler))\D{0,40}?\b([A-Z]\w+)", re.I)
 _CODE = """
-```python
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from PIL import Image
-
+{picture}
 model = Interpreter("model.tflite").get_signature_runner()
-picture = Image.open("picture.jpg").convert("RGB").resize(({size}, {size}))  # or better: prepared as said above
 print(model(image=np.asarray(picture)[None]))
-```"""
+"""
 
 
 def write(bundle: Bundle, folder: Path, _: Wishes) -> Made:
@@ -55,8 +52,8 @@ def write(bundle: Bundle, folder: Path, _: Wishes) -> Made:
         )
     content = _converted(bundle)
     (folder / TFLITE).write_bytes(content)
-    code = "" if bundle.card.input.frames or bundle.card.layout != "sightline" else _CODE.format(size=bundle.card.input.size)
-    write_beside(bundle, folder, readme(bundle.card, TFLITE, code, "The file takes one picture at a time (n = 1)."))
+    code = python(bundle, _CODE)
+    write_beside(bundle, folder, readme(bundle, TFLITE, code, "The file takes one picture at a time (n = 1)."))
     return _made(bundle, folder / TFLITE)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sightline.types import Card
 
 MOST = 64  # pictures that are compared
+RECORD = "export.json"  # in every export: what it is and its certificate
 
 
 class Written(Record):
@@ -33,8 +34,8 @@ class Exported(Record):
     path: str
     target: str
     main: str = Field(description="the file that the other program opens")
-    files: tuple[Written, ...]
-    bytes: int = Field(description="of all files")
+    files: tuple[Written, ...] = ()
+    bytes: int = Field(default=0, description="of all files")
     parity: Parity | None = Field(default=None, description="None: the target cannot be run here, `why` says why")
     compared_on: str = ""
     why: str = ""
@@ -65,6 +66,7 @@ def export(
         runtime: For web: a folder with onnxruntime-web, or the archive that npm packs; by default the cache, then npm.
         replace: Replace what is at `out`.
     """
+    from sightline.data.formats.names import safe
     from sightline.files import new_folder
     from sightline.runtime.bundle import read_bundle
     from sightline.targets import parity
@@ -76,38 +78,39 @@ def export(
         if given and wish not in chosen.wishes:
             raise UsageError(f"--{wish} does not go with --to {to}", hint="leave it out")
     bundle = read_bundle(resolve.model(model))
-    place = (out or Path(f"{bundle.card.name}-{to}")).expanduser().absolute()
-    _check_place(place, bundle.path.absolute(), replace=replace)
+    place = (out or Path(f"{safe(bundle.card.name)}-{to}")).expanduser().resolve()
+    _check_place(place, bundle.path.resolve(), replace=replace)
+    pictures, compared_on = _pictures(bundle.card, data)  # before anything is made: a wrong --data is said at once
     write = writer(to)
     with new_folder(place, replace=replace) as part:
         made = write(bundle, part, Wishes(half=half, runtime=runtime))
-        certificate, compared_on = None, ""
-        if made.engine is not None:
-            pictures, compared_on = _pictures(bundle.card, data)
-            certificate = parity.compared(bundle, made.engine, pictures)
+        certificate = parity.compared(bundle, made.engine, pictures) if made.engine is not None else None
+        told = Exported(
+            path=str(place),
+            target=to,
+            main=made.main,
+            parity=certificate,
+            compared_on=compared_on if certificate else "",
+            why=made.why,
+            notes=made.notes,
+            next=_next(to, place, chosen.runs),
+        )
+        lasting = told.model_dump_json(indent=1, include={"target", "main", "parity", "compared_on", "why", "notes"})
+        (part / RECORD).write_text(f"{lasting}\n", encoding="utf-8")
         files = tuple(_written(file, part) for file in sorted(part.rglob("*")) if file.is_file())
-    return Exported(
-        path=str(place),
-        target=to,
-        main=made.main,
-        files=files,
-        bytes=sum(file.bytes for file in files),
-        parity=certificate,
-        compared_on=compared_on,
-        why=made.why,
-        notes=made.notes,
-        next=_next(to, place, chosen.runs),
-    )
+    return told.model_copy(update={"files": files, "bytes": sum(file.bytes for file in files)})
 
 
 def _check_place(place: Path, bundle: Path, *, replace: bool) -> None:
-    """Nothing is overwritten unless asked for, and never the model itself or a folder around it."""
+    """Only an earlier export is overwritten, when that is asked for; never the model itself or a folder around it."""
     if place == bundle or place in bundle.parents:
         raise UsageError(f"{place} holds the model itself", hint="choose another place with --out")
     if place.exists() and not replace:
         raise StorageError(f"{place} exists already", hint="choose another place with --out, or replace it with --replace")
     if place.exists() and not place.is_dir():
         raise StorageError(f"{place} is a file, and an export is a folder", hint="choose another place with --out")
+    if place.exists() and any(place.iterdir()) and not (place / RECORD).is_file():
+        raise StorageError(f"{place} is not an export, so it is not replaced", hint="choose another place with --out")
 
 
 def _pictures(card: Card, data: Path | None) -> tuple[NDArray[np.uint8], str]:
@@ -182,7 +185,9 @@ def show(result: Exported) -> RenderableType:
                 f"{one.largest_difference:.2g}{shift}"
             )
         )
-        if "drawn" in result.compared_on:
+        if one.objects == 0:
+            rows.append(Text("they show no object, so none was compared: give pictures that do with --data", "yellow"))
+        elif "drawn" in result.compared_on:
             rows.append(Text("compared on drawn pictures only: give your own with --data", "dim"))
     else:
         rows.append(Text(f"not compared here: {result.why}", "yellow"))

@@ -57,7 +57,7 @@ def write(bundle: Bundle, folder: Path, wishes: Wishes) -> Made:
     certificate = parity.compared(bundle, _engine(answering), parity.drawn(bundle.card))
     package = _converted(answering, bundle, half=wishes.half)
     package.save(str(folder / PACKAGE))
-    write_beside(bundle, folder, readme(bundle.card, PACKAGE, "", _MORE.format(size=bundle.card.input.size)))
+    write_beside(bundle, folder, readme(bundle, PACKAGE, "", _MORE.format(size=bundle.card.input.size)))
     note = (
         f"the network that was converted answers like the model: the same in {certificate.agreement:.1%} of "
         f"{certificate.pictures} drawn pictures, scores within {certificate.largest_difference:.2g}"
