@@ -284,7 +284,7 @@ def test_the_readme_prepares_as_predict_does(tmp_path: Path):
             shutil.copy(tmp_path / "picture.jpg", "picture.jpg")
             exec(code, names)
         expected = prepare((tmp_path / "picture.jpg").read_bytes(), spec).astype(int)
-        assert np.abs(np.asarray(names["picture"]).astype(int) - expected).mean() < 2
+        assert np.abs(np.asarray(names["picture"]).astype(int) - expected).mean() < 0.5
 
 
 def _turned() -> bytes:

@@ -80,12 +80,18 @@ print(dict(zip([one.name for one in session.get_outputs()], outputs)))
 _PICTURE = """from PIL import Image, ImageOps
 
 picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
-picture = {fitted}{steps}
+{fitted}{steps}
 """
+# the same pixels as runtime/fitting.py, but for what a JPEG's reduced decoding changes
 _FITTED = {
-    "crop": "ImageOps.fit(picture, ({size}, {size}), {way}, bleed={bleed:.6g})",
-    "squash": "picture.resize(({size}, {size}), {way})",
-    "pad": "ImageOps.pad(picture, ({size}, {size}), {way}, color=(124, 116, 104))",
+    "crop": """width, height = picture.size
+wide, high = ({short}, int({short} * height / width)) if width <= height else (int({short} * width / height), {short})
+left, top = round((wide - {size}) / 2), round((high - {size}) / 2)
+picture = picture.resize((wide, high), {way}).crop((left, top, left + {size}, top + {size}))""",
+    "squash": "picture = picture.resize(({size}, {size}), {way})",
+    "pad": """inner = ImageOps.contain(picture, ({size}, {size}), {way})
+picture = Image.new("RGB", ({size}, {size}), (124, 116, 104))
+picture.paste(inner, (({size} - inner.width) // 2, ({size} - inner.height) // 2))""",
 }
 
 
@@ -95,7 +101,8 @@ def python(bundle: Bundle, code: str) -> str:
     if card.input.frames or card.layout != "sightline" or not takes(bundle).startswith("`image`"):
         return ""
     way = f"Image.Resampling.{card.input.interpolation.upper()}"
-    fitted = _FITTED[card.input.fit].format(size=card.input.size, way=way, bleed=(1 - card.input.crop) / 2)
+    size, short = card.input.size, max(card.input.size, round(card.input.size / card.input.crop))
+    fitted = _FITTED[card.input.fit].format(size=size, short=short, way=way)
     steps = f"  # then {', '.join(card.input.steps)}" if card.input.steps else ""
     return f"```python\n{code.strip().format(picture=_PICTURE.format(fitted=fitted, steps=steps))}\n```"
 
