@@ -67,7 +67,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         weights=Path(weights).expanduser().absolute() if weights else None,
         offline=_switch("SIGHTLINE_OFFLINE", given.get("SIGHTLINE_OFFLINE", "0")),
         max_megapixels=_positive("SIGHTLINE_MAX_MEGAPIXELS", given.get("SIGHTLINE_MAX_MEGAPIXELS", "50")),
-        threads=int(_positive("SIGHTLINE_THREADS", given.get("SIGHTLINE_THREADS") or str(cores()))),
+        threads=_count("SIGHTLINE_THREADS", given.get("SIGHTLINE_THREADS") or str(cores())),
         provider=_one_of("SIGHTLINE_PROVIDER", given.get("SIGHTLINE_PROVIDER", "auto"), PROVIDERS),
     )
 
@@ -114,6 +114,16 @@ def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
     if value.lower() not in known:
         raise UsageError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     return value.lower()
+
+
+def _count(name: str, value: str) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise UsageError(f"{name} must be a whole number above 0, got {value!r}")
+    return number
 
 
 def _positive(name: str, value: str) -> float:

@@ -120,18 +120,20 @@ def test_the_conversation(tmp_path: Path) -> None:
     assert set(memory) == {"peak", "model"}
 
 
-def counters(folder: Path, *values: int) -> Path:
-    for place, value in enumerate(values):
+def counters(folder: Path, *values: int, board: int | None = None) -> Path:
+    """Processors' counters, and that of the whole board where there is one."""
+    for place, value in enumerate((*values, *([] if board is None else [board]))):
         for name in (f"intel-rapl:{place}", f"intel-rapl:{place}:0"):
             (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name / "name").write_text(f"package-{place}\n" if place < len(values) else "psys\n")
             (folder / name / "energy_uj").write_text(f"{value}\n")
             (folder / name / "max_energy_range_uj").write_text("999999\n")
     return folder
 
 
 def test_energy_of_all_processors_over_the_end_of_a_counter(tmp_path: Path) -> None:
-    before = energy.read(counters(tmp_path, 100, 900_000))
-    after = energy.read(counters(tmp_path, 500_100, 400_000))
+    before = energy.read(counters(tmp_path, 100, 900_000, board=0))
+    after = energy.read(counters(tmp_path, 500_100, 400_000, board=990_000))
     assert energy.joules(before, after) == pytest.approx(1.0)
 
 
@@ -140,3 +142,21 @@ def test_no_energy_where_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "intel-rapl:0").mkdir()
     assert energy.read(tmp_path) is None
     assert energy.joules(None, energy.read(counters(tmp_path, 1))) is None
+
+
+def test_one_that_dies_on_the_way_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = [tiny_bundle(tmp_path / name) for name in ("dies", "lives")]
+    run, dying = speed._Entrant.run, []
+
+    def killed(self: speed._Entrant, seconds: float) -> None:
+        dying.append(self)
+        if len(dying) == 4:  # rounds go dies, lives, lives, dies
+            self._process.kill()
+        run(self, seconds)
+
+    monkeypatch.setattr(speed._Entrant, "run", killed)
+    dead, alive = speed.compared([speed.Rival(model, "cpu") for model in models], threads=1, seconds=0.05, rounds=3)
+    assert isinstance(dead, ErrorInfo)
+    assert "its process ended" in dead.message
+    assert isinstance(alive, speed.Speed)
+    assert len(alive.rates) == 3

@@ -13,7 +13,8 @@ from rich.console import Console
 from bundles import tiny_bundle
 from finders import finder_bundle, scene
 from pictures import class_folders, encoded
-from sightline.errors import MissingExtraError, ModelNotFoundError, UsageError
+from sightline import progress
+from sightline.errors import DatasetError, MissingExtraError, ModelNotFoundError, UsageError
 from sightline.runtime import engines
 from sightline.runtime.model import load
 from sightline.verbs.bench import Bench, bench, show
@@ -66,6 +67,30 @@ def test_what_was_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (absent,) = result.absent
     assert (absent.provider, absent.error.code) == ("coreml", "extra_missing")
     assert "coreml" in text(result)
+
+
+def test_pictures_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
+    pictures = class_folders(tmp_path / "p", per_class=2)
+    broken = next(file for file in sorted(pictures.rglob("*")) if file.is_file())
+    broken.write_bytes(broken.read_bytes()[:60])
+    model = str(tiny_bundle(tmp_path / "m"))
+    with progress.listen(lambda event: said.append(event.note)):
+        said: list[str] = []
+        result = bench(model, provider=["cpu"], seconds=0.02, threads=1, pictures=pictures)
+    assert result.lines[0].speed.whole_ms
+    assert "1 of 6 pictures cannot be read and are left out" in said
+    for file in pictures.rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match="no picture in"):
+        bench(model, provider=["cpu"], seconds=0.02, threads=1, pictures=pictures)
+
+
+def test_models_of_two_tasks_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    tiny, finder = tiny_bundle(tmp_path / "m"), finder_bundle(tmp_path / "finder")
+    for model, against in ((tiny, finder), (finder, tiny)):
+        with pytest.raises(UsageError, match=r"answers (multiclass|detection), "):
+            bench(str(model), against=str(against), provider=["cpu"], seconds=0.02, threads=1)
 
 
 def test_mistakes(tmp_path: Path) -> None:

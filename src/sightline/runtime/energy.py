@@ -24,7 +24,8 @@ def read(folder: Path = POWERCAP) -> Reading | None:
     counters = []
     try:  # intel-rapl:0 is a processor, intel-rapl:0:1 a part of it; processors of AMD are told under the same name
         for zone in sorted(folder.glob("intel-rapl:*")):
-            if zone.name.count(":") == 1:
+            # "psys" is the whole board, processors included
+            if zone.name.count(":") == 1 and (zone / "name").read_text().startswith("package"):
                 used, most = ((zone / name).read_text() for name in ("energy_uj", "max_energy_range_uj"))
                 counters.append((int(used), int(most)))
     except (OSError, ValueError):

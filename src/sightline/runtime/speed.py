@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ def compared(
     rounds: int = ROUNDS,
     pictures: Sequence[str | Path] = (),
 ) -> list[Speed | ErrorInfo]:
-    """Several models measured in turn, `seconds` for each; what cannot be opened becomes an ErrorInfo and stops no other.
+    """Several models measured in turn, `seconds` for each; one that fails becomes an ErrorInfo and stops no other.
 
     pictures: files; bundles are then also timed from the file to the answer, for as long again. Raises UsageError.
     """
@@ -99,18 +99,19 @@ def compared(
         for rival in rivals:
             entrants.append(stack.enter_context(_Entrant(rival, threads)))
             work.advance()
-        running = [one for one in entrants if one.error is None]
         share = seconds / rounds
-        for number in range(rounds):
-            for one in running if number % 2 == 0 else reversed(running):
-                one.run(share)
-                work.advance()
-        for one in running:
-            one.weigh()
-        for number in range(rounds if pictures else 0):
-            for one in running if number % 2 == 0 else reversed(running):
-                one.run_whole(share, [os.fspath(picture) for picture in pictures])
-                work.advance()
+        files = [os.fspath(picture) for picture in pictures]
+
+        def in_turn(times: int, step: Callable[[_Entrant], None]) -> None:
+            for number in range(times):
+                for one in entrants if number % 2 == 0 else reversed(entrants):
+                    one.attempt(step)
+                    work.advance()
+
+        in_turn(rounds, lambda one: one.run(share))
+        for one in entrants:
+            one.attempt(_Entrant.weigh)
+        in_turn(rounds if files else 0, lambda one: one.run_whole(share, files))
         return [one.result() for one in entrants]
 
 
@@ -168,6 +169,14 @@ class _Entrant:
         self._process.kill()
         self._process.communicate()
         self._told.close()
+
+    def attempt(self, step: Callable[[_Entrant], None]) -> None:
+        """Do `step`, unless an earlier one has failed."""
+        if self.error is None:
+            try:
+                step(self)
+            except SightlineError as error:
+                self.error = error
 
     def run(self, seconds: float) -> None:
         """One round: half of it with one caller, half with all."""

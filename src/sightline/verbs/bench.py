@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from sightline.errors import UsageError
+from sightline.errors import DatasetError, SightlineError, UsageError
+from sightline.progress import note
 from sightline.runtime.speed import Middle, Rival, Speed
 from sightline.types import ErrorInfo, Record
 from sightline.verbs.sameness import Same
@@ -92,6 +93,7 @@ def bench(
     files = _files(pictures)
     own = str(resolve.model(model))
     models = [own] if against is None else [str(resolve.model(against)), own]
+    _check_tasks(models)
     reference = Rival(models[0], "cpu")
     rivals = list(dict.fromkeys([reference, *(Rival(one, name) for one in reversed(models) for name in wanted)]))
     count = threads or settings().threads
@@ -132,8 +134,33 @@ def _files(pictures: Path | None) -> list[str]:
     from sightline.data.readers import read_pictures
 
     paths = read_pictures([pictures])
-    step = max(1, len(paths) // MOST)
-    return [str(path) for path in paths[::step][:MOST]]
+    step = -(-len(paths) // MOST)
+    files = [str(path) for path in paths[::step]]
+    readable = [file for file in files if _opens(file)]
+    if not readable:
+        raise DatasetError(f"no picture in {pictures} can be read", hint="give another folder with --pictures, or none")
+    if len(readable) < len(files):
+        note(f"{len(files) - len(readable)} of {len(files)} pictures cannot be read and are left out")
+    return readable
+
+
+def _opens(file: str) -> bool:
+    from sightline.runtime.pixels import decode, read_picture
+
+    try:
+        decode(read_picture(file))
+    except SightlineError:
+        return False
+    return True
+
+
+def _check_tasks(models: Sequence[str]) -> None:
+    """UsageError for two models whose answers cannot be compared, before anything is measured."""
+    from sightline.runtime.bundle import read_bundle
+
+    tasks = [read_bundle(model).card.task for model in models]
+    if len(set(tasks)) > 1:
+        raise UsageError(f"{models[0]} answers {tasks[0]}, {models[1]} {tasks[1]}", hint="compare models of one task")
 
 
 def _lines(pairs: Sequence[tuple[Rival, Speed]], files: Sequence[str], threads: int) -> list[Line]:
