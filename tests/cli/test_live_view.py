@@ -16,7 +16,7 @@ from bundles import tiny_bundle
 from finders import finder_bundle, scene
 from sightline.cli import main
 from sightline.cli.live import panel
-from sightline.errors import PictureError, UsageError
+from sightline.errors import FetchError, PictureError, UsageError
 from sightline.sources import camera
 from sightline.verbs.watching import Seen, watch
 
@@ -120,6 +120,17 @@ def test_a_camera_that_gives_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(camera, "camera_address", lambda number: ("testsrc=size=64x48:rate=30:duration=0.1,select=0", "lavfi"))
     with pytest.raises(PictureError, match="gave no frame"):
         list(watch("0", str(tiny_bundle(tmp_path / "m"))))
+
+
+def test_a_camera_that_ends_by_itself_is_an_error_after_the_summary(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(camera, "camera_address", lambda number: ("testsrc=size=64x48:rate=30:duration=0.2", "lavfi"))
+    code, out, _ = run(capsys, "predict", "--camera", "0", "--model", tiny_bundle(tmp_path / "m"), "--json")
+    assert code == FetchError("").exit_code
+    *_, summary, error = map(json.loads, out.splitlines())
+    assert summary["summary"]["frames"] >= 1
+    assert "camera 0 was lost" in error["error"]["message"]
 
 
 def test_clips_are_no_frames(tmp_path: Path, street: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -151,6 +152,13 @@ class Motion(BaseHTTPRequestHandler):
         if self.path.startswith("/list"):
             self._reply("application/vnd.apple.mpegurl", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hosts\n")
             return
+        if self.path.startswith("/snap"):
+            self._reply("image/jpeg", jpeg(3))
+            return
+        if self.path.startswith("/film"):
+            with TemporaryDirectory() as folder:
+                self._reply("video/mp4", film(Path(folder) / "v.mp4").read_bytes())
+            return
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
@@ -199,7 +207,25 @@ def test_a_camera_of_the_network() -> None:
             with pytest.raises((NotFoundError, FetchError)), watching(f"http://{host}/{path}"):
                 pass
 
+        assert live.broke
 
-def test_an_address_where_nobody_answers() -> None:
-    with pytest.raises(FetchError, match="cannot be watched"), watching("http://127.0.0.1:9/video"):
+
+@pytest.mark.parametrize(("path", "count"), [("film.mp4", 12), ("snap.jpg", 1)])
+def test_of_a_file_at_an_address_every_frame_is_given(path: str, count: int) -> None:
+    with network_camera() as host, watching(f"http://{host}/{path}") as live:
+        assert [frame.number for frame in taken(live)] == list(range(count))
+        assert (live.dropped, live.broke) == (0, "")
+
+
+@pytest.mark.parametrize("password", ["secret", "p@ss", "a/b", "a@b/c"])
+def test_an_address_where_nobody_answers_keeps_its_password(password: str) -> None:
+    address = f"http://me:{password}@127.0.0.1:9/video?key=hidden"
+    with pytest.raises(SightlineError) as refused, watching(address):
+        pass
+    assert "http://127.0.0.1:9/video" in str(refused.value)
+    assert not any(secret in str(refused.value) for secret in ("me:", password, "hidden"))
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    with pytest.raises(NotFoundError), watching("a" * 300):
         pass

@@ -24,7 +24,7 @@ FRESH = 10  # times a second that a terminal is drawn again
 
 
 def show_live(frames: Iterator[Seen], *, as_json: bool) -> int:
-    """Show every frame, then the summary; 0 also when Ctrl-C ended it. Errors of the camera go through."""
+    """Show every frame, then the summary; 0 also when Ctrl-C ended it. Errors of the camera go through, after the summary."""
     last: Seen | None = None
     tell = _json_lines if as_json else _panel if sys.stdout.isatty() else _lines
     teller = tell()
@@ -40,8 +40,9 @@ def show_live(frames: Iterator[Seen], *, as_json: bool) -> int:
             close = getattr(frames, "close", None)
             if close is not None:
                 close()
-    if last is not None:
-        _summary(last, as_json)
+            teller.close()
+            if last is not None:
+                _summary(last, as_json)
     return 0
 
 

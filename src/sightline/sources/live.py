@@ -1,6 +1,7 @@
 """A camera, an address or a video file looked at live: always the newest frame, those that nobody had time for dropped.
 
-Through PyAV (extra `media`). Of a file every frame is given, as fast as they are taken. Knows neither models nor labels.
+Through PyAV (extra `media`). Of a file, here or at an address, every frame is given, as fast as they are taken. Knows neither
+models nor labels.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sightline.sources import camera
 from sightline.sources.video import decoded
 
 _ADDRESS = re.compile(r"(https?|rtsps?|rtmps?|tcp|udp)://", re.IGNORECASE)
+_REASONS = 20  # that are kept: a camera may be looked at for months
 _PATIENCE = 10.0  # seconds to wait for an address to answer, or to go on
 # Only streams of pictures: a playlist or a list of parts would have others fetched or opened
 _STREAMS = {
@@ -36,7 +38,8 @@ class Live:
         self.dropped = 0
         self.ended = False
         self.stopped = False
-        self.lost: list[str] = []  # what could not be read, and why
+        self.lost: list[str] = []  # the last things that could not be read, and why
+        self.broke = ""  # why a camera ended by itself
         self._frames: Iterator[Frame] | None = None  # of a file
         self._newest: tuple[int, float, Any] | None = None
         self._changed = threading.Condition()
@@ -63,12 +66,15 @@ class Live:
         try:
             for number, (picture, _) in enumerate(decoded(container, stream, self.lost, lambda: self.stopped)):
                 start = time.monotonic() if start is None else start
+                del self.lost[:-_REASONS]
                 with self._changed:
                     self.dropped += self._newest is not None
                     self._newest = (number, time.monotonic() - start, picture)
                     self._changed.notify()
                 if self.stopped:
                     return
+            if not self.stopped:
+                self.broke = self.lost[-1] if self.lost else "it sends no more"
         finally:
             with self._changed:
                 self.ended = True
@@ -82,23 +88,33 @@ def watching(source: str) -> Iterator[Live]:
     NotFoundError, ConflictError (the camera is held), FetchError (the address), PictureError (no video), MissingExtraError.
     """
     number = re.fullmatch(r"(?:camera:?)?(\d+)", source)
-    if number is None and not _ADDRESS.match(source) and not Path(source).is_char_device():
+    if number is None and not _ADDRESS.match(source) and not _is_device(source):
         found = Live(Path(source).name, live=False)
-        with footage(Path(source).expanduser()) as clip:
+        with footage(_film(source)) as clip:
             found._frames = clip.frames
             yield found
         return
     if number is not None:
         name, container = f"camera {number[1]}", camera.open_camera(int(number[1]))
     elif _ADDRESS.match(source):
-        name, container = re.sub(r"//[^/@]*@|\?.*", lambda part: "//" * (part[0][0] == "/"), source), _address(source)
+        name = nameable(source)
+        container = _address(source, name)
     else:
         name, container = source, camera.opened(source, "v4l2", source)
-    found = Live(name, live=True)
     stream = next(iter(container.streams.video), None)
     if stream is None:
         container.close()
         raise PictureError(f"{name} sends no moving picture", hint="give the address of the pictures themselves")
+    ends = container.duration is not None or container.format.name.endswith("_pipe")  # a video, or one picture
+    found = Live(name, live=not ends)
+    if not found.live:  # a file, which somebody serves
+        found._frames = (
+            Frame(place, round(at, 4), upright(picture, stream))
+            for place, (picture, at) in enumerate(decoded(container, stream, found.lost))
+        )
+        with container:
+            yield found
+        return
     reader = threading.Thread(target=found.read, args=(container, stream), daemon=True, name="sightline-camera")
     reader.start()
     try:
@@ -110,7 +126,27 @@ def watching(source: str) -> Iterator[Live]:
             container.close()
 
 
-def _address(url: str) -> Any:
+def nameable(url: str) -> str:
+    """An address as it may be shown: without name, password and what comes after a question mark."""
+    return re.sub(r"//.*@", "//", url.partition("?")[0])
+
+
+def _is_device(source: str) -> bool:
+    return _film(source).is_char_device()
+
+
+def _film(source: str) -> Path:
+    path = Path(source).expanduser()
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass  # which is said better later
+    except OSError as error:  # a name that no file can have
+        raise NotFoundError(f"no such video: {source[:100]}: {error.strerror}", hint="check the path") from error
+    return path
+
+
+def _address(url: str, name: str) -> Any:
     """What an address that a person has named sends; it may be in their own network, where cameras are."""
     try:
         import av
@@ -120,7 +156,7 @@ def _address(url: str) -> Any:
     try:
         return av.open(url, options=dict(_STREAMS), timeout=_PATIENCE, metadata_errors="ignore")
     except av.error.FileNotFoundError as error:
-        raise NotFoundError(f"nothing at {url}", hint="check the address") from error
+        raise NotFoundError(f"nothing at {name}", hint="check the address") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FetchError(f"{url} cannot be watched: {reason}"[:300], hint="does a browser or a player show it?") from error
+        reason = str(getattr(error, "strerror", None) or error).replace(url, name)
+        raise FetchError(f"{name} cannot be watched: {reason}"[:300], hint="does a browser or a player show it?") from error

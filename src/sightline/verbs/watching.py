@@ -82,7 +82,7 @@ def watch(
     """What the model says of each frame, until the camera ends or the reader stops; the options are those of `predict`.
 
     Raises at once what `load` raises and UsageError; at the first frame what `sources.live.watching` raises, and PictureError
-    when no frame came at all.
+    when no frame came at all; FetchError after the last frame of a camera that ended by itself.
     """
     from sightline.verbs import resolve
     from sightline.verbs.predict import set_up
@@ -110,11 +110,11 @@ def _seen(source: str, recogniser: Recogniser, top: int | None, track: bool) -> 
                     frame, future = waiting.popleft()
                     yield meter.seen(frame, future.result()(), camera)
                     continue
-                if camera.ended:
-                    break
                 fresh = camera.take(_WAIT if waiting else 0.2)
                 if fresh is not None:
                     waiting.append((fresh, pool.submit(look, fresh)))
+                elif camera.ended and not waiting:
+                    break
         finally:
             for _, future in waiting:
                 future.cancel()
@@ -123,6 +123,10 @@ def _seen(source: str, recogniser: Recogniser, top: int | None, track: bool) -> 
 
             said = f": {camera.lost[0]}" if camera.lost else ""
             raise PictureError(f"{camera.name} gave no frame that can be read{said}", hint="does another program show it?")
+        if camera.broke:
+            from sightline.errors import FetchError
+
+            raise FetchError(f"{camera.name} was lost: {camera.broke}", hint="look after the camera, then run this again")
 
 
 def _looker(recogniser: Recogniser, top: int | None, track: bool) -> Callable[[Frame], _Told]:
