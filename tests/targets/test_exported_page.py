@@ -237,6 +237,38 @@ def test_the_camera_tells_frames_a_second_and_keeps_a_picture(visit: Visit):
     assert page.locator("dialog").count() == 0
 
 
+def test_no_camera_stays_on_and_a_camera_that_fails_is_said(visit: Visit):
+    page = visit.page
+    page.evaluate("""() => {
+        const media = navigator.mediaDevices, devices = media.enumerateDevices.bind(media);
+        const opened = media.getUserMedia.bind(media);
+        window.tracks = [];
+        media.enumerateDevices = async () => [...await devices(), {kind: "videoinput"}, {kind: "videoinput"}];
+        media.getUserMedia = async (wish) => {
+            if (window.held) throw new DOMException("", "NotReadableError");
+            const stream = await opened(wish);
+            window.tracks.push(...stream.getTracks());
+            return stream;
+        };
+    }""")
+    live = "() => window.tracks.filter((one) => one.readyState === 'live').length"
+    page.get_by_role("button", name="Use the camera").click()
+    other = page.get_by_role("button", name="Other camera")
+    page.wait_for_selector("dialog[data-rate]")
+    other.evaluate("button => { button.click(); button.click(); }")
+    page.wait_for_function("() => window.tracks.length === 2 && !document.querySelector('.camera .first').disabled")
+    assert page.evaluate(live) == 1
+    page.evaluate("window.held = true")
+    other.click()
+    page.get_by_text("Another program is using the camera.").wait_for()
+    assert page.evaluate(live) == 0
+    page.evaluate("window.held = false")
+    other.click()
+    page.wait_for_function("() => document.querySelector('.rate').textContent.includes('frames a second')")
+    page.get_by_role("button", name="Stop").click()
+    assert page.evaluate(live) == 0
+
+
 def test_drop_paste_and_a_broken_file(visit: Visit):
     page = visit.page
     assert page.title() == HOSTILE

@@ -54,7 +54,9 @@ async function add(pictures) {
   const made = pictures.slice(0, MOST_CARDS).map(([blob, name]) => answer(blob, name, model));
   cards.prepend(...made);
   while (cards.children.length > MOST_CARDS) cards.lastElementChild.remove();
-  said.textContent = made.length === 1 ? `Added ${pictures[0][1]}` : `Added ${made.length} pictures`;
+  const more = pictures.length - made.length;
+  const left = more ? `; ${more} more were left out, the page shows ${MOST_CARDS} at most` : "";
+  said.textContent = made.length === 1 ? `Added ${pictures[0][1]}` : `Added ${made.length} pictures${left}`;
 }
 
 function look() {

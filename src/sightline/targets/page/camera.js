@@ -28,23 +28,34 @@ export async function openCamera(model, taken) {
   document.body.append(dialog);
   dialog.showModal();
   await begin();
-  if (stream) frames();
+  frames();
 
+  /** Look through the camera that `facing` names; the buttons wait, so that no second one is opened meanwhile. */
   async function begin() {
+    turn.disabled = keep.disabled = true;
+    let opened = null;
     try {
       if (!navigator.mediaDevices) throw new DOMException("", "InsecureError");
-      stream?.getTracks().forEach((track) => track.stop());
-      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: facing, width: { ideal: 1280 } } });
-      if (!dialog.open) return ended();
-      video.srcObject = stream;
+      close(); // first: many phones give one camera at a time
+      opened = await navigator.mediaDevices.getUserMedia({ video: { facingMode: facing, width: { ideal: 1280 } } });
+      if (!dialog.open) return release(opened);
+      stream = video.srcObject = opened;
       await video.play();
       keep.disabled = false;
       const cameras = (await navigator.mediaDevices.enumerateDevices()).filter((one) => one.kind === "videoinput");
       turn.hidden = cameras.length < 2;
     } catch (error) {
-      stream = null;
+      release(opened);
+      close();
       rate.textContent = REASONS[error.name] || "The camera cannot be used.";
+    } finally {
+      turn.disabled = false;
     }
+  }
+
+  function close() {
+    release(stream);
+    stream = video.srcObject = null;
   }
 
   /** One frame after the other, as fast as the model answers. */
@@ -52,7 +63,7 @@ export async function openCamera(model, taken) {
     const times = [];
     while (dialog.open) {
       await shownNext(video);
-      if (!dialog.open || !video.videoWidth || document.hidden) continue;
+      if (!dialog.open || !stream || !video.videoWidth || document.hidden) continue;
       try {
         show(await model.frame(await createImageBitmap(video)));
       } catch (error) {
@@ -96,10 +107,12 @@ export async function openCamera(model, taken) {
   }
 
   function ended() {
-    stream?.getTracks().forEach((track) => track.stop());
+    close();
     dialog.remove();
   }
 }
+
+const release = (stream) => stream?.getTracks().forEach((track) => track.stop());
 
 /** When the camera has a new frame, or the screen is drawn again where a browser cannot tell. */
 const shownNext = (video) =>
