@@ -6,11 +6,14 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 
 from sightline.cli.run import IN_PART
 from sightline.verbs import VERBS, show
 from sightline.verbs import command as function_of
+
+if TYPE_CHECKING:
+    from sightline.verbs.watching import Watch
 
 _JSON_HELP = "Print one JSON document on stdout instead of a table."
 
@@ -38,7 +41,7 @@ def _command(name: str) -> Callable[..., int]:
         if isinstance(result, Iterator):  # something that goes on until it is stopped
             from sightline.cli.live import show_live
 
-            return show_live(result, as_json=json)
+            return show_live(cast("Watch", result), as_json=json)
         _print(name, result, json)
         return IN_PART if getattr(result, "failures", ()) else 0
 

@@ -6,14 +6,15 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Generator
 from typing import TYPE_CHECKING
+
+from sightline.signals import on_signal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from sightline.verbs.watching import Seen
+    from sightline.verbs.watching import Seen, Watch
 
     Teller = Generator[None, Seen, None]  # is sent the frames
 
@@ -23,23 +24,19 @@ EVERY = 1.0  # seconds between lines where nobody looks at a terminal
 FRESH = 10  # times a second that a terminal is drawn again
 
 
-def show_live(frames: Iterator[Seen], *, as_json: bool) -> int:
+def show_live(frames: Watch, *, as_json: bool) -> int:
     """Show every frame, then the summary; 0 also when Ctrl-C ended it. Errors of the camera go through, after the summary."""
     last: Seen | None = None
     tell = _json_lines if as_json else _panel if sys.stdout.isatty() else _lines
     teller = tell()
     next(teller)
-    with closing(teller):
+    with on_signal(frames.stop):
         try:
             for seen in frames:
                 last = seen
                 teller.send(seen)
-        except KeyboardInterrupt:
-            pass  # the way to end it
         finally:
-            close = getattr(frames, "close", None)
-            if close is not None:
-                close()
+            frames.close()
             teller.close()
             if last is not None:
                 _summary(last, as_json)

@@ -6,21 +6,18 @@ Python and REST have the verb alone.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from sightline.errors import UsageError
 from sightline.verbs import predict as verb
-from sightline.verbs.watching import Seen, watch
+from sightline.verbs.watching import Watch, watch
 
 _CAMERA = "camera: Look through a camera instead (its number, a video file or an address) and answer live, until Ctrl-C."
 _LIVE = ("model", "top", "threshold", "tiles", "track")  # the verb's options that a live view has too
 
 
-def predict(
-    pictures: list[Path] | None = None, /, *, camera: str | None = None, **options: Any
-) -> verb.Predictions | Iterator[Seen]:
+def predict(pictures: list[Path] | None = None, /, *, camera: str | None = None, **options: Any) -> verb.Predictions | Watch:
     """See below: the words of the verb, and those about `camera`."""
     if camera is None:
         if not pictures:

@@ -7,11 +7,10 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sightline.errors import UsageError, missing_extra
+from sightline.signals import on_signal
 from sightline.types import Record
 
 if TYPE_CHECKING:
@@ -48,7 +47,9 @@ def worker(*, jobs: int = 1, once: bool = False) -> Worked:
     db = database()
     _show_log()
     crew = Crew(db, jobs)
-    with _asked_to_stop() as stop:
+    stop = threading.Event()
+    # the second signal ends it at once; its jobs' processes end with it
+    with on_signal(stop.set, signal.SIGINT, signal.SIGTERM, again=signal.SIG_DFL):
         crew.start(once=once)
         log.info("waiting for jobs in %s (stop with Ctrl-C)", db.engine.url.render_as_string())
         while not stop.wait(0.1) and not crew.join(0):
@@ -66,28 +67,6 @@ def show(result: Worked) -> RenderableType:
 
     counts = result.model_dump()
     return Text(", ".join(f"{count} {end}" for end, count in counts.items() if count) or "no jobs")
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, instead of breaking off whatever runs; outside the main thread nothing sets it."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, _frame: object) -> None:
-        asked.set()
-        signal.signal(number, signal.SIG_DFL)  # the second signal ends it at once; its jobs' processes end with it
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 def _show_log() -> None:

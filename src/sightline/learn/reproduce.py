@@ -5,13 +5,13 @@ Ctrl-C.
 from __future__ import annotations
 
 import hashlib
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 import torch
+
+from sightline.signals import on_signal
 
 
 def seed_of(seed: int, what: str, number: int) -> int:
@@ -52,19 +52,8 @@ def interruptible(stop: threading.Event | None = None) -> Iterator[Callable[[], 
     Outside the main thread no signal can be caught: there only `stop` counts.
     """
     pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: stop is not None and stop.is_set()
-        return
-
-    def press(_signal: int, _frame: FrameType | None) -> None:
-        pressed.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
+    with on_signal(pressed.set):
         yield lambda: pressed.is_set() or (stop is not None and stop.is_set())
-    finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
 
 
 def training_device() -> torch.device:

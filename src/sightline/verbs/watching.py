@@ -5,9 +5,10 @@ A camera's frames that nobody has time for are dropped; of a file every frame is
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -78,8 +79,8 @@ def watch(
     threshold: float | None = None,
     tiles: str = "auto",
     track: bool = True,
-) -> Iterator[Seen]:
-    """What the model says of each frame, until the camera ends or the reader stops; the options are those of `predict`.
+) -> Watch:
+    """What the model says of each frame, until the camera ends or `stop` is called; the options are those of `predict`.
 
     Raises at once what `load` raises and UsageError; at the first frame what `sources.live.watching` raises, and PictureError
     when no frame came at all; FetchError after the last frame of a camera that ended by itself.
@@ -96,16 +97,37 @@ def watch(
             hint="record a clip, then `sightline predict CLIP`; or train on pictures for a camera",
         )
     note(f"computing with {TITLES.get(recogniser.provider, recogniser.provider)}, {recogniser.threads} threads")
-    return _seen(camera, recogniser, top, track)
+    return Watch(camera, recogniser, top, track)
 
 
-def _seen(source: str, recogniser: Recogniser, top: int | None, track: bool) -> Iterator[Seen]:
+class Watch(Iterator[Seen]):
+    """The frames as they are answered. `stop` may be called from anywhere, also while the next one is awaited."""
+
+    def __init__(self, source: str, recogniser: Recogniser, top: int | None, track: bool) -> None:
+        self._stopped = threading.Event()
+        self._frames: Generator[Seen, None, None] = _seen(source, recogniser, top, track, self._stopped)
+
+    def __next__(self) -> Seen:
+        return next(self._frames)
+
+    def stop(self) -> None:
+        """No further frame is answered."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Let the camera go."""
+        self._frames.close()
+
+
+def _seen(
+    source: str, recogniser: Recogniser, top: int | None, track: bool, stopped: threading.Event
+) -> Generator[Seen, None, None]:
     look = _looker(recogniser, top, track)
     waiting: deque[tuple[Frame, Future[_Told]]] = deque()
     meter = _Meter(recogniser)
     with watching(source) as camera, ThreadPoolExecutor(recogniser.threads, thread_name_prefix="sightline") as pool:
         try:
-            while True:
+            while not stopped.is_set():
                 if waiting and (waiting[0][1].done() or len(waiting) >= recogniser.threads or camera.ended):
                     frame, future = waiting.popleft()
                     yield meter.seen(frame, future.result()(), camera)
@@ -118,6 +140,8 @@ def _seen(source: str, recogniser: Recogniser, top: int | None, track: bool) -> 
         finally:
             for _, future in waiting:
                 future.cancel()
+        if stopped.is_set():
+            return
         if not meter.answered:
             from sightline.errors import PictureError
 
