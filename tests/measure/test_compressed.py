@@ -58,6 +58,8 @@ def test_limits_are_read_and_told() -> None:
     assert read_limits(None, None, None) == Limits()
     with pytest.raises(UsageError, match="--max-drop"):
         read_limits(None, None, "-1%")
+    with pytest.raises(UsageError, match="1 byte or more"):
+        read_limits("0.5", None, None)
 
 
 def test_sizes_in_words() -> None:

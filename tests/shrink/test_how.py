@@ -14,6 +14,7 @@ def test_ways_are_read_in_order_and_once() -> None:
     assert ways[1] == How((Step("prune", 0.5),), "int8:entropy")
     assert ways[1].base == How((Step("prune", 0.5),))
     assert ways[2].coding == ""
+    assert [way.text for way in read_how("int8:percentile,fp16,int8")] == ["int8:percentile", "fp16"]
 
 
 def test_every_word_has_an_example_that_reads() -> None:
@@ -21,7 +22,7 @@ def test_every_word_has_an_example_that_reads() -> None:
         assert read_how(such)[0].text == such
     for name, (variants, _) in CODED.items():
         for text in (name, *(f"{name}:{variant}" for variant in variants)):
-            assert read_how(f"qat+{text}")[0].text == f"qat+{text}"
+            assert read_how(f"prune:0.5+{text}")[0].text == f"prune:0.5+{text}"
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,12 @@ def test_every_word_has_an_example_that_reads() -> None:
         ("fp16:2", "takes no number"),
         ("int8+prune:0.5", "put int8 last"),
         ("int8+fp16", "put int8 last"),
+        ("qat", "such as qat+int8"),
+        ("qat+weights4", "such as qat+int8"),
+        ("qat+prune:0.5+int8", "right before int8"),
+        ("qat+qat+int8", "once"),
+        ("sparse:0.8+prune:0.5", "put sparse behind"),
+        ("sparse:0.8+qat+int8", "put sparse behind"),
     ],
 )
 def test_nonsense_is_refused_with_the_next_step(text: str, said: str) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from sightline.errors import UsageError
 from sightline.measure.limits import BYTES, MILLISECONDS, POINTS, amount
 from sightline.types import Certificate, Record, Score
 
@@ -37,6 +38,8 @@ def read_limits(size: str | None, latency: str | None, drop: str | None) -> Limi
     """2MB, 10ms, 1%. UsageError for anything else."""
     most = amount("--max-size", size, BYTES, "2MB")
     wait = amount("--max-latency", latency, MILLISECONDS, "10ms")
+    if most is not None and most < 1:
+        raise UsageError(f"--max-size must be 1 byte or more, got {size!r}", hint="such as --max-size 2MB")
     return Limits(
         bytes=None if most is None else int(most), latency_ms=wait, drop=amount("--max-drop", drop, POINTS, "1%", zero=True)
     )

@@ -25,8 +25,9 @@ TRAINED: dict[str, tuple[Callable[[float], bool], str, str]] = {
         "input:160",
         "smaller pictures, taught by the model",
     ),
-    "qat": (lambda _: True, "qat", "trained on with the roundings of int8 in place; with int8 behind it"),
+    "qat": (lambda _: True, "qat+int8", "trained on with the roundings of int8 in place; right before int8"),
 }
+USUAL = "percentile"  # what int8 without a variant means
 PLAIN = ("qat",)  # steps without a number
 # codings of a file: name -> (variants, what it does)
 CODED: dict[str, tuple[tuple[str, ...], str]] = {
@@ -74,7 +75,10 @@ def read_how(text: str) -> tuple[How, ...]:
         raise UsageError(
             "--how names no way to make a model smaller", hint=f"such as --how int8,prune:0.5+int8; there are {_all()}"
         )
-    return tuple(dict.fromkeys(ways))
+    once: dict[str, How] = {}
+    for way in ways:
+        once.setdefault(way.text.replace(f"int8:{USUAL}", "int8"), way)  # int8 and int8:percentile are one way
+    return tuple(once.values())
 
 
 def _read(text: str) -> How:
@@ -100,7 +104,20 @@ def _read(text: str) -> How:
             raise UsageError(
                 f"--how does not know {name!r}", hint=f"did you mean {near[0]}?" if near else f"there are {_all()}"
             )
+    _in_order(text, [step.name for step in steps], coding)
     return How(tuple(steps), coding)
+
+
+def _in_order(text: str, names: list[str], coding: str) -> None:
+    """UsageError for steps whose work the next one would undo."""
+    last = names[-1] if names else ""
+    if "qat" in names and (last != "qat" or names.count("qat") > 1 or not coding.startswith("int8")):
+        raise UsageError(f"in --how {text} qat must stand once, right before int8", hint="it trains for int8: such as qat+int8")
+    if "sparse" in names and last != "sparse":
+        raise UsageError(
+            f"in --how {text} {last} would fill the zeros of sparse again",
+            hint="put sparse behind the other steps that train: such as prune:0.5+sparse:0.8+int8",
+        )
 
 
 def _step(name: str, number: str) -> Step:

@@ -71,10 +71,11 @@ class Work:
         from sightline.types import Failure
 
         items = self.material.dataset.part("train")
-        some = np.unique(np.linspace(0, len(items) - 1, POOL).astype(int)) if items else np.zeros(0, int)
+        some = np.unique(np.linspace(0, len(items) - 1, max(POOL, self.calibrate)).astype(int)) if items else np.zeros(0, int)
         pool = [items[place] for place in some]
-        if self.bundle.card.task == "detection" or len(pool) <= self.calibrate:
-            return tuple(pool[: self.calibrate])
+        if self.bundle.card.task == "detection" or len(pool) <= self.calibrate:  # objects: of the whole data, evenly
+            places = np.linspace(0, len(pool) - 1, min(self.calibrate, len(pool))).astype(int) if pool else ()
+            return tuple(pool[place] for place in places)
         model = Model(self.bundle.card, self.bundle.onnx)
         told = progress.track(model.answer_files([item.uri for item in pool]), "Choosing calibration pictures", len(pool))
         rows = [(item, given.embedding[0]) for item, given in zip(pool, told, strict=True) if not isinstance(given, Failure)]

@@ -72,7 +72,7 @@ def sparse(
             values={"sparse": {"asked": share, "zeros": round(zeros, 4), "rounds": course.rounds}},
         )
     sizes = [len(zlib.compress(onnx, 9)) for onnx in (parent.bundle.onnx, found.onnx)]
-    said: dict[str, Any] = {**found.recipe.values["sparse"], "compressed": sizes}
+    said: dict[str, Any] = {**found.recipe.values["sparse"], "zeros": round(zero_share(state.network), 4), "compressed": sizes}
     values = {**found.recipe.values, "sparse": said}
     return replace(found, recipe=found.recipe.model_copy(update={"values": values}))
 
@@ -109,19 +109,21 @@ def _thin(share: float, state: State) -> State:
 
 @contextmanager
 def held(network: Classifier) -> Iterator[None]:
-    """Weights that are zero stay zero while the network is trained: their gradients are."""
+    """Weights that are zero stay zero while the network is trained: they are set back after every step, whatever moved them
+    (an optimiser may move a weight without a gradient of its own: momentum, decay, Muon's mixed directions).
+    """
     import torch
+    from torch.optim.optimizer import register_optimizer_step_post_hook
 
-    def only(mask: Tensor) -> Any:
-        return lambda gradient: torch.where(mask.to(gradient.device), gradient, torch.zeros_like(gradient))
+    masks = {name: weight.detach() != 0 for name, weight in thinned(network).items()}
 
-    network.requires_grad_(True)
-    handles = [
-        weight.register_hook(only(weight.detach() != 0))  # type: ignore[no-untyped-call]
-        for weight in thinned(network).values()
-    ]
+    def again(*_: object) -> None:
+        with torch.no_grad():
+            for name, weight in thinned(network).items():
+                weight.mul_(masks[name].to(weight.device))
+
+    handle = register_optimizer_step_post_hook(again)
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        handle.remove()
