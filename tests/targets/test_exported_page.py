@@ -266,6 +266,7 @@ def test_no_camera_stays_on_and_a_camera_that_fails_is_said(visit: Visit):
     other.click()
     page.wait_for_function("() => document.querySelector('.rate').textContent.includes('frames a second')")
     page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector("dialog", state="detached")
     assert page.evaluate(live) == 0
 
 

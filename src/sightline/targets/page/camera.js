@@ -63,9 +63,12 @@ export async function openCamera(model, taken) {
     const times = [];
     while (dialog.open) {
       await shownNext(video);
-      if (!dialog.open || !stream || !video.videoWidth || document.hidden) continue;
+      const from = stream;
+      if (!dialog.open || !from || !video.videoWidth || document.hidden) continue;
       try {
-        show(await model.frame(await createImageBitmap(video)));
+        const result = await model.frame(await createImageBitmap(video));
+        if (stream !== from) continue; // of a camera that is gone: what is said of the next one stays
+        show(result);
       } catch (error) {
         rate.textContent = error.message;
         return;
