@@ -15,7 +15,7 @@ import numpy as np
 
 from harness import in_turn, machine, ratio, report, spread, versions
 from sightline.learn import graph, own
-from sightline.learn.backbones import choose
+from sightline.learn.backbones import named
 from sightline.runtime.engines import open_session
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     images = np.random.default_rng(0).integers(0, 256, (options.pictures, own.SIZE, own.SIZE, 3), np.uint8)
     rivals = {"ours, 8 bits": own.graph(own.SIZE)}
-    full = choose("small", "mobilenetv2_100", own.SIZE)
+    full = named("mobilenetv2_100", own.SIZE)
     if full:
         rivals["MobileNetV2, float32"] = graph.backbone_graph(full)[0]
     times = in_turn(

@@ -12,7 +12,7 @@ def imagenet_mobilenet(out: Path) -> Path:
     import numpy as np
     from safetensors.numpy import load_file
 
-    from sightline.learn.backbones import choose
+    from sightline.learn.backbones import named
     from sightline.learn.export import attach
     from sightline.learn.graph import backbone_graph
     from sightline.learn.probe import Head
@@ -21,7 +21,7 @@ def imagenet_mobilenet(out: Path) -> Path:
     from sightline.runtime.model import open_session
     from sightline.types import Card, Recipe
 
-    start = choose(backbone="mobilenetv2_100", fit="crop")
+    start = named("mobilenetv2_100", fit="crop")
     if start is None:
         raise SystemExit("set SIGHTLINE_WEIGHTS to a folder with mobilenetv2_100.safetensors")
     weights = load_file(os.environ["SIGHTLINE_WEIGHTS"] + "/mobilenetv2_100.safetensors")

@@ -60,7 +60,7 @@ class Task:
         if self.name == "resnet18":
             backbone, width = from_scratch("resnet18", self.spec.size)
             return Classifier(backbone, width, self.classes, mean=self.spec.mean, std=self.spec.std)
-        start = choose("small", None, None, "pad")
+        start = choose("small")
         assert start is not None, "SIGHTLINE_WEIGHTS names no folder with MobileNetV2"
         return classifier(start, self.classes, dropout=0.2)
 
@@ -80,7 +80,7 @@ def cifar(scratch: Path, pictures: int, epochs: int) -> Task:
 
 
 def clothing(pictures: int, epochs: int) -> Task:
-    start = choose("small", None, None, "pad")
+    start = choose("small")
     assert start is not None, "SIGHTLINE_WEIGHTS names no folder with MobileNetV2"
     folder = shared() / "clothing"
     train, test = some(folder / "train", pictures), some(folder / "validation", 341)
