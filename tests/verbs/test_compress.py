@@ -207,3 +207,42 @@ def test_a_limit_that_is_just_missed_asks_for_ways_that_can_be_read(monkeypatch:
     assert [one.how for one in tried] == asked
     assert asked[0] == "prune:0.9+int8:minmax"
     assert asked[-1] == "width:0.95+int8:minmax"
+
+
+def test_what_was_kept_and_is_broken_is_made_again(trained: tuple[Path, Path], tmp_path: Path, attempts: list[str]) -> None:
+    model, photos = trained
+    result = compress(str(model), photos, out=tmp_path / "small", how="fp16,weights8", seed=3)
+    kept = [Path(one.model) for one in result.candidates]
+    (kept[0] / "model.onnx").write_bytes(b"half of it")
+    (kept[1].parent / "candidate.json").write_text("{")
+    made = len(attempts)
+    again = compress(str(model), photos, out=tmp_path / "again", how="fp16,weights8", seed=3)
+    assert len(attempts) == made + 2
+    assert [one.bytes for one in again.candidates] == [one.bytes for one in result.candidates]
+
+
+def test_a_share_that_pruning_cannot_reach_aims_at_the_smallest(monkeypatch: pytest.MonkeyPatch) -> None:
+    best = Candidate(how="fp16", bytes=1000, latency_ms=1.0)
+    asked: list[str] = []
+
+    def attempt(_: object, how: How) -> Candidate:
+        asked.append(how.text)
+        if how.text.startswith("prune:0.1"):
+            return Candidate(how=how.text, state="failed", smallest=0.234, fits=False)
+        return best.model_copy(update={"how": how.text, "bytes": 200})
+
+    monkeypatch.setattr(compressing, "attempt", attempt)
+    list(compress_verb._narrowed(None, best, Limits(bytes=110)))  # type: ignore[arg-type]
+    assert asked == ["prune:0.1+fp16", "prune:0.234+fp16", "width:0.33+fp16", "width:0.24+fp16"]
+
+
+def test_a_small_file_that_loses_much_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def attempt(_: object, how: How) -> Candidate:
+        asked.append(how.text)
+        return Candidate(how=how.text, bytes=500, latency_ms=1.0, drop=0.0 if how.steps else 0.1)
+
+    monkeypatch.setattr(compressing, "attempt", attempt)
+    list(compress_verb._searched(None, Limits(bytes=999)))  # type: ignore[arg-type]
+    assert asked[-2:] == ["int8:mixed", "qat+int8:minmax"]

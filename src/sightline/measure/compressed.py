@@ -59,6 +59,8 @@ class Candidate(Record):
     state: Literal["finished", "failed"] = "finished"
     why: str = Field(default="", description="of one that failed")
     hint: str = Field(default="", description="of one that failed: the next step")
+    smallest: float | None = Field(default=None, description="of a pruning that failed: the least share that can be reached")
+    calibrated_on: int = Field(default=0, description="pictures that its ranges of int8 came from")
     bytes: int = Field(default=0, description="of model.onnx")
     download_bytes: int = Field(default=0, description="of model.onnx, packed")
     latency_ms: float = Field(default=0.0, description="median of one prepared picture on one thread of this machine")

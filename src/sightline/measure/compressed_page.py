@@ -30,6 +30,17 @@ def taken_of(result: Compression) -> Candidate | None:
     return next((one for one in result.candidates if one.how == result.how), None)
 
 
+def unsure(result: Compression) -> str:
+    """Said where the pictures are too few to show that no more than the limit is lost; empty otherwise."""
+    one, most = taken_of(result), result.limits.drop
+    if one is None or most is None or one.drop_high <= most:
+        return ""
+    return (
+        f"{result.pictures:,} pictures cannot show that at most {100 * most:g} points are lost: it may be up to "
+        f"{100 * one.drop_high:.1f} (95 % sure); more labelled pictures would tell"
+    )
+
+
 def caveats(result: Compression) -> list[str]:
     """What the numbers do not say."""
     said = [f"Candidates are measured on the same {result.pictures:,} validation pictures, one by one, and on this machine"]
@@ -38,12 +49,14 @@ def caveats(result: Compression) -> list[str]:
             "The choice was made on the pictures that the certificate is about, which flatters it a little; a test/ folder, "
             "which no choice looks at, gives the plain number"
         )
+    if unproven := unsure(result):
+        said.append(unproven)
     if any("sparse" in one.how or one.how.startswith("clustered") for one in result.candidates):
         said.append(
             "Zeros and clusters make the packed file smaller, not the model faster: ONNX Runtime computes with them all"
         )
     failed = [one for one in result.candidates if one.state == "failed"]
-    said += [f"{one.how} could not be made: {one.why}" for one in failed]
+    said += [f"{one.how} could not be made: {one.why}" + (f" ({one.hint})" if one.hint else "") for one in failed]
     return said
 
 
@@ -79,7 +92,7 @@ def _certificate(result: Compression) -> str:
             ),
             (f"{name} after", f"{percent(given.after.value)} ({100 * given.after.low:.1f} to {100 * given.after.high:.1f})"),
             ("points lost", f"{100 * given.drop:.1f} ({100 * given.drop_low:.1f} to {100 * given.drop_high:.1f})"),
-            ("pictures that int8's ranges came from", f"{result.calibrated_on:,}"),
+            *([("pictures that int8's ranges came from", f"{result.calibrated_on:,}")] if result.calibrated_on else []),
         ]
     )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CALIBRATE = 256  # pictures
 LEAST = 16  # of them
 FILES = "fp16,weights8,int8:minmax,int8:entropy,int8:percentile,weights4,clustered"  # what needs no training
-TRAININGS = 4  # at most, on the way to limits that no coding reaches
+PRUNINGS = 3  # at most, on the way to limits that no coding reaches
 SHARES = (0.05, 0.9)  # of the multiply-adds that pruning on the way to limits leaves
 WIDTHS = (0.1, 0.95)  # of the narrower network beside it
 REPORT, RECORD = "compression.html", "compression.json"
@@ -77,8 +77,9 @@ def compress(
     target = goal.target_for(out and Path(out), f"{bundle.card.name}-small", replace=replace)
     seed = bundle.card.recipe.seed if seed is None else seed
     material = compressing.material_for(bundle, Path(data), val and Path(val), seed)
-    asked = {"model": bundle.card.id, "seed": seed, "calibrate": calibrate, "minutes": minutes, "epochs": epochs}
-    folder = settings().home / "compressions" / goal.key_of(material.dataset, asked)
+    asked = {"model": bundle.card.id, "seed": seed, "minutes": minutes, "epochs": epochs}
+    passport = bundle.card.model_dump(mode="json", exclude={"name", "created", "scores", "baselines", "sightline"})
+    folder = settings().home / "compressions" / goal.key_of(material.dataset, {**asked, "passport": passport})
     work = Work(bundle, material, folder, seed, calibrate, minutes, epochs)
     was = compressing.before(work)
     tried = list(_listed(work, ways) if ways else _searched(work, limits))
@@ -88,7 +89,9 @@ def compress(
     given, scores = compressing.certified(work, was, taken, result.measure)
     result = result.model_copy(update={"chosen": str(target), "certificate": given})
     compressing.store(taken, given, scores, target, _beside(result, target.name), replace=replace)
-    resolve.remember(material.dataset, target, {**asked, "how": taken.how, "data": str(data)}, material.parents)
+    resolve.remember(
+        material.dataset, target, {**asked, "calibrate": calibrate, "how": taken.how, "data": str(data)}, material.parents
+    )
     return result
 
 
@@ -117,15 +120,16 @@ def _searched(work: Work, limits: Limits) -> Iterator[Candidate]:
     """Every coding; then, while nothing fits, what the limits need: the sensitive layers in float, trainings."""
     files = list(_listed(work, read_how(FILES)))
     yield from files
-    wanted = limits if limits != Limits() else Limits(drop=DROP)
+    wanted = limits if limits.drop is not None else limits.model_copy(update={"drop": DROP})  # small but wrong is no end yet
     if any(one.state == "finished" and excess(one, wanted) == 0 for one in files):
         return
-    small = [one for one in files if one.state == "finished" and one.how.startswith("int8")]
+    done = [one for one in files if one.state == "finished"]
+    small = [one for one in done if one.how.startswith("int8")] or done
     if not small:
         return
     best = min(small, key=lambda one: (one.drop, one.latency_ms))
     if excess(best, wanted.model_copy(update={"drop": None})) == 0:  # small and quick enough, but it lost too much
-        for text in ("int8:mixed", f"qat+{best.how}"):
+        for text in ("int8:mixed", f"qat+{best.how}") if best.how.startswith("int8") else ():
             one = compressing.attempt(work, read_how(text)[0])
             yield one
             if one.state == "finished" and excess(one, wanted) == 0:
@@ -137,21 +141,33 @@ def _searched(work: Work, limits: Limits) -> Iterator[Candidate]:
 def _narrowed(work: Work, best: Candidate, limits: Limits) -> Iterator[Candidate]:
     """Prunings towards the limits, each aimed by what the one before it came to; then a narrower network beside them."""
     goal_share = _room(best, limits)
-    share = min(max(0.95 * goal_share, SHARES[0]), SHARES[1])
-    for _ in range(TRAININGS - 1):
-        one = compressing.attempt(work, read_how(f"prune:{share:.2g}+{best.how}")[0])
+    share = round(min(max(0.95 * goal_share, SHARES[0]), SHARES[1]), 2)
+    tried, least = [], SHARES[0]
+    for _ in range(PRUNINGS):
+        one = compressing.attempt(work, read_how(f"prune:{share:.3g}+{best.how}")[0])
         yield one
         if one.state == "failed":
-            break
+            if one.smallest is None or not share < one.smallest < SHARES[1]:
+                break
+            share = least = one.smallest
+            continue
+        tried.append(one)
         room = _room(one, limits)
         if room >= 1 and (room < 1.1 or share >= SHARES[1]):
             break
-        aimed = min(max(0.97 * share * room, SHARES[0]), SHARES[1])
-        if abs(aimed - share) < 0.02:
+        aimed = round(min(max(0.97 * share * room, least), SHARES[1]), 2)
+        if room < 1:
+            aimed = max(min(aimed, round(share - 0.01, 2)), least)
+        if aimed == share or (room >= 1 and abs(aimed - share) < 0.02):
             break
         share = aimed
     factor = round(min(max(math.sqrt(goal_share), WIDTHS[0]), WIDTHS[1]), 2)
-    yield compressing.attempt(work, read_how(f"width:{factor:g}+{best.how}")[0])
+    one = compressing.attempt(work, read_how(f"width:{factor:g}+{best.how}")[0])
+    yield one
+    room = _room(one, limits) if one.state == "finished" else 1.0
+    narrower = round(max(0.98 * factor * math.sqrt(room), WIDTHS[0]), 2)
+    if room < 1 and narrower < factor and not any(excess(other, limits) == 0 for other in tried):
+        yield compressing.attempt(work, read_how(f"width:{narrower:g}+{best.how}")[0])
 
 
 def _room(one: Candidate, limits: Limits) -> float:
@@ -175,6 +191,8 @@ def _decided(work: Work, was: Candidate, tried: list[Candidate], limits: Limits)
     why = f"the best with {wanted.text}"
     if wanted.bytes is None and wanted.latency_ms is None:
         why = f"the least file times time with {wanted.text}"
+    if taken and wanted.drop is None and taken.drop > DROP:
+        why = f"{why}; give --max-drop where {100 * taken.drop:.1f} points are too many"
     if taken is None and free:
         taken, why = nearest(done, wanted), f"none loses at most {100 * DROP:g} points; this one loses least"
     result = Compression(
@@ -187,7 +205,7 @@ def _decided(work: Work, was: Candidate, tried: list[Candidate], limits: Limits)
         limits=wanted,
         measure=measure,
         pictures=len(work.items),
-        calibrated_on=len(work.calibration),
+        calibrated_on=max((one.calibrated_on for one in done), default=0),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     if taken is None:
@@ -236,6 +254,8 @@ def show(result: Compression) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
+    from sightline.measure.compressed_page import unsure
+
     was, taken = result.before, next(one for one in result.candidates if one.how == result.how)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("way", no_wrap=True)
@@ -244,7 +264,7 @@ def show(result: Compression) -> RenderableType:
     on_front = set(front((was, *result.candidates), result.measure))
     for one in (was, *sorted(result.candidates, key=lambda one: (one.state, one.bytes))):
         if one.state == "failed":
-            table.add_row(Text(one.how, "dim"), Text(one.why[:60], "dim"))
+            table.add_row(Text(one.how, "dim"), Text("failed", "dim"))
             continue
         table.add_row(
             Text(one.how + (" *" if one.how in on_front else ""), "bold green" if one is taken else ""),
@@ -261,11 +281,14 @@ def show(result: Compression) -> RenderableType:
         f"{taken.how}: {size(was.bytes)} to {size(taken.bytes)}, {was.latency_ms:.2f} to {taken.latency_ms:.2f} ms, "
         f"{100 * taken.drop:.1f} points lost on {result.pictures} pictures"
     )
+    failed = [one for one in result.candidates if one.state == "failed"]
     return Group(
         Text(said, "bold"),
         Text(f"taken: {result.why}"),
+        *([Text(unproven, "yellow")] if (unproven := unsure(result)) else []),
         Text(),
         table,
+        *(Text(f"{one.how}: {one.why}" + (f"; {one.hint}" if one.hint else ""), "dim") for one in failed),
         Text("* nothing else here is smaller, faster and better at once; lost: points, with the 95 % interval", "dim"),
         Text(f"report  {result.report}"),
         Text(f"next: sightline predict PICTURE --model {result.chosen}"),

@@ -25,7 +25,7 @@ from sightline.shrink.how import How
 from sightline.types import Card, Certificate, ErrorInfo, Item, Score, Split
 from sightline.verbs.examined import Examined, beside, check, examine
 from sightline.verbs.material import Material
-from sightline.verbs.smaller import MODEL, coded, trained
+from sightline.verbs.smaller import MODEL, coded, readable, trained
 
 if TYPE_CHECKING:
     from sightline.runtime.speed import Speed
@@ -104,7 +104,8 @@ class Work:
         return np.stack(found) if found else np.zeros((0, card.input.size, card.input.size, 3), np.uint8)
 
     def place(self, how: How) -> Path:
-        return self.folder / (how.text.replace(":", "-") or ORIGINAL)
+        ranges = f" of {self.calibrate}" if how.coding.startswith("int8") else ""
+        return self.folder / ((how.text.replace(":", "-") or ORIGINAL) + ranges)
 
 
 def material_for(bundle: Bundle, data: Path, val: Path | None, seed: int) -> Material:
@@ -134,11 +135,11 @@ def before(work: Work) -> Candidate:
 def attempt(work: Work, how: How) -> Candidate:
     """Make one candidate and measure it, or take what was made before; what cannot be made is told as failed."""
     place = work.place(how)
-    if (place / _DONE).is_file():
-        return Candidate.model_validate_json((place / _DONE).read_bytes())
     begun = time.perf_counter()
     progress.note(f"candidate {how.text}")
     try:
+        if (done := _made_before(work, place)) is not None:
+            return done
         base = trained(work, how.base)
         onnx = coded(work, base, how.coding)
         card, examined = _recalibrated(work, base.card, onnx)
@@ -148,11 +149,34 @@ def attempt(work: Work, how: How) -> Candidate:
         with_model = place / MODEL
         write_bundle(with_model, card, contents, replace=with_model.exists())
         one = _measured(work, how.text, card, onnx, with_model, seconds=time.perf_counter() - begun, examined=examined)
+        if how.coding.startswith("int8"):
+            one = one.model_copy(update={"calibrated_on": len(work.calibration)})
     except (DataError, UsageError, MissingExtraError) as error:  # told, not kept: what was missing may be there the next time
         progress.note(f"candidate {how.text} cannot be made: {error.message}")
-        return Candidate(how=how.text, state="failed", why=error.message, hint=error.hint, fits=False)
+        least = error.detail.get("smallest") if "prune" in how.text else None
+        return Candidate(how=how.text, state="failed", why=error.message, hint=error.hint, smallest=least, fits=False)
     write_text(place / _DONE, one.model_dump_json(indent=1))
     return one
+
+
+def _made_before(work: Work, place: Path) -> Candidate | None:
+    """What an earlier compression made, timed again beside the model as it was; None: to be made."""
+    try:
+        one = Candidate.model_validate_json((place / _DONE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    if readable(place / MODEL) is None:
+        return None
+    return one.model_copy(update={**_times(_paced(work, place / MODEL)), "model": str(place / MODEL)})
+
+
+def _times(speed: Speed) -> dict[str, float]:
+    return {
+        "latency_ms": round(speed.latency_ms, 3),
+        "latency_p95_ms": round(speed.latency_p95_ms, 3),
+        "per_second": round(speed.per_second, 1),
+        "peak_mb": speed.peak_mb or 0.0,
+    }
 
 
 def _measured(
@@ -172,10 +196,6 @@ def _measured(
         how=how,
         bytes=len(onnx),
         download_bytes=download_bytes(onnx),
-        latency_ms=round(speed.latency_ms, 3),
-        latency_p95_ms=round(speed.latency_p95_ms, 3),
-        per_second=round(speed.per_second, 1),
-        peak_mb=speed.peak_mb or 0.0,
         input_size=card.input.size,
         scores=found.scores,
         drop=gap.drop.value if gap else 0.0,
@@ -186,7 +206,7 @@ def _measured(
         largest_difference=gap.largest_difference if gap else 0.0,
         seconds=round(seconds, 1),
         model=str(path),
-    )
+    ).model_copy(update=_times(speed))
 
 
 def _paced(work: Work, path: Path) -> Speed:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sightline import progress
-from sightline.errors import missing_extra
+from sightline.errors import SightlineError, missing_extra
 from sightline.runtime.bundle import FINGERPRINTS, ONNX, WEIGHTS, Bundle, read_bundle, write_bundle
 from sightline.shrink.how import How, Step
 
@@ -57,14 +57,22 @@ def trained(work: Work, how: How) -> Bundle:
     if not how.steps:
         return work.bundle
     place = work.folder / "trained" / how.text.replace(":", "-")
-    if not (place / MODEL).exists():
+    if (kept := readable(place / MODEL)) is None:
         *first, last = _joined(how.steps)
         parent = trained(work, How(tuple(step for group in first for step in group)))
         named = "+".join(step.text for step in last)
         progress.note(f"training on for {named}" + (f", {work.minutes:.1f} minutes" if work.minutes else ""))
         _keep(work, parent, _step(work, parent.path, last, place / _RUN), place / MODEL)
         shutil.rmtree(place / _RUN, ignore_errors=True)
-    return read_bundle(place / MODEL)
+    return kept or read_bundle(place / MODEL)
+
+
+def readable(place: Path) -> Bundle | None:
+    """The model kept there; None where there is none or a broken one, which is made again."""
+    try:
+        return read_bundle(place)
+    except (OSError, SightlineError):
+        return None
 
 
 def _joined(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
@@ -113,4 +121,4 @@ def _keep(work: Work, parent: Bundle, made: Trained, place: Path) -> None:
         contents[FINGERPRINTS] = parent.files[FINGERPRINTS]
     if made.weights is not None:
         contents[WEIGHTS] = made.weights
-    write_bundle(place, card, contents)
+    write_bundle(place, card, contents, replace=place.exists())
